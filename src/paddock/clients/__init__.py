@@ -1,0 +1,1 @@
+"""Paddock's own clients, over one transport."""

@@ -1,0 +1,1 @@
+"""Keeps the wished deployments true: starts, watches and ends engine processes."""

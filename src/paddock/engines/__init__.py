@@ -1,0 +1,1 @@
+"""The programs that run weights: their command line, readiness and parameters."""

@@ -1,0 +1,99 @@
+"""The one error tree. Every error has a code and an HTTP status; each dialect renders it in its own body.
+
+PaddockError
+├── InvalidRequest 400            a field is missing, of a wrong type or out of range
+│   ├── UnsupportedParameter 400  a known field that this engine or model cannot honour
+│   └── ContextLengthExceeded 400 the prompt does not fit the model's context
+├── NotFound 404
+│   └── ModelNotFound 404
+├── MethodNotAllowed 405
+├── BodyTooLarge 413
+├── Unavailable 503               draining, starting or overloaded; says when to come back
+├── EngineFailed 502              the engine died, or answered what nobody understands
+├── EngineTimeout 504
+└── StartupError                  the command cannot run; one line and exit code 2
+"""
+
+from __future__ import annotations
+
+
+class PaddockError(Exception):
+    """Base of all errors that a caller may see.
+
+    Attributes:
+        message: what was wrong and what would be right, for a person.
+        code: a stable machine-readable word.
+        status: the HTTP status.
+        param: the request field at fault, dotted (`messages.0.role`), if one is.
+        retry_after: seconds after which the same request may succeed.
+    """
+
+    code = "internal_error"
+    status = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.param = param
+        self.retry_after = retry_after
+
+
+class InvalidRequest(PaddockError):
+    code = "invalid_request"
+    status = 400
+
+
+class UnsupportedParameter(InvalidRequest):
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    code = "context_length_exceeded"
+
+
+class NotFound(PaddockError):
+    code = "not_found"
+    status = 404
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(PaddockError):
+    code = "method_not_allowed"
+    status = 405
+
+
+class BodyTooLarge(PaddockError):
+    code = "request_too_large"
+    status = 413
+
+
+class EngineFailed(PaddockError):
+    code = "engine_failed"
+    status = 502
+
+
+class Unavailable(PaddockError):
+    code = "unavailable"
+    status = 503
+
+
+class EngineTimeout(PaddockError):
+    code = "engine_timeout"
+    status = 504
+
+
+class StartupError(PaddockError):
+    """A command that cannot run: the CLI prints the one line and exits with code 2."""
+
+    code = "startup_failed"

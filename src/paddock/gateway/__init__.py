@@ -1,0 +1,1 @@
+"""HTTP: one folder a dialect, each with its routes and a pure translation."""

@@ -1,0 +1,1 @@
+"""Where engine and job processes run: this machine, or a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Wire types, shared by server and clients: one module a dialect."""

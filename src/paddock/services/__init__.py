@@ -1,0 +1,1 @@
+"""Product verbs: deployments, models, files, jobs, keys, usage, hardware."""

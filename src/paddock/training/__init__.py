@@ -1,0 +1,1 @@
+"""What a fine-tune process runs; torch is imported nowhere else."""
