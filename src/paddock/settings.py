@@ -1,0 +1,128 @@
+"""The only reader of the environment and of config files.
+
+A value comes, in this order, from the command line, from the environment (`PADDOCK_PORT`), from
+`paddock.toml` in the data folder, or from the default here. `docs/settings.md` lists them all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paddock.errors import StartupError
+
+PREFIX = "PADDOCK_"
+CONFIG_FILE = "paddock.toml"
+FIREWORKS_BASE_URL = "https://api.fireworks.ai/inference/v1"
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator chose. Times are in seconds, sizes in bytes."""
+
+    host: str = _setting("127.0.0.1", "Address to listen on.")
+    port: int = _setting(8800, "Port to listen on; 0 takes a free one.")
+    data_dir: Path = _setting(Path("~/.paddock"), "Folder for logs, converted weights and, later, the store.")
+    engine: str = _setting("auto", "Engine for local models: `auto` or `llama.cpp`.")
+    llama_server: Path | None = _setting(
+        None, "A natively compiled `llama-server` to use instead of the bundled wheel."
+    )
+    context_length: int = _setting(0, "Tokens of context for each request; 0 takes the model's own, up to 8192.")
+    slots: int = _setting(0, "Requests that one engine decodes at once; 0 lets Paddock choose.")
+    threads: int = _setting(0, "Threads of one engine; 0 takes every core this process may use.")
+    weights_type: str = _setting("auto", "Type of converted weights: `auto`, `F16`, `BF16` or `Q8_0`.")
+    start_timeout: float = _setting(300.0, "Seconds that an engine may take from its start until it is ready.")
+    drain_timeout: float = _setting(30.0, "Seconds that running requests get to finish after the first SIGTERM.")
+    request_timeout: float = _setting(600.0, "Seconds without a byte from the engine after which a request fails.")
+    max_body: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.")
+    log_level: str = _setting("info", "Least severe level that is logged: debug, info, warning, error.")
+    access_log: bool = _setting(True, "Write a line for each answered request.")
+    base_url: str = _setting("http://127.0.0.1:8800", "Server that the commands `chat`, `complete`, `models` talk to.")
+    api_key: str | None = _setting(None, "Key that those commands send.")
+
+
+def load(
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from the command line (`overrides`; None means not given), environment and config file.
+
+    Raises:
+        StartupError: a value has a wrong type, or the config file has an unknown name or is not TOML.
+    """
+    environ = os.environ if environ is None else environ
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    values: dict[str, Any] = {}
+    for spec in dataclasses.fields(Settings):
+        name = PREFIX + spec.name.upper()
+        if environ.get(name):
+            values[spec.name] = _convert(spec, environ[name], name)
+    data_dir = Path(given.get("data_dir") or values.get("data_dir") or Settings.data_dir).expanduser()
+    values = {**_from_file(data_dir / CONFIG_FILE), **values, **given, "data_dir": data_dir}
+    return Settings(**values)
+
+
+def attach_key(name: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """The API key for the attached server `name`: `PADDOCK_ATTACH_KEY_<NAME>`, other characters as `_`."""
+    environ = os.environ if environ is None else environ
+    return environ.get(attach_key_variable(name)) or None
+
+
+def attach_key_variable(name: str) -> str:
+    return f"{PREFIX}ATTACH_KEY_{re.sub('[^A-Za-z0-9]', '_', name).upper()}"
+
+
+def fireworks_defaults(environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
+    """(api key, base URL) as the published Fireworks client reads them from the environment."""
+    environ = os.environ if environ is None else environ
+    return environ.get("FIREWORKS_API_KEY"), environ.get("FIREWORKS_API_BASE", FIREWORKS_BASE_URL)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"cannot read {path}: {error}") from error
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StartupError(f"{path} is not valid TOML: {error}") from error
+    specs = {spec.name: spec for spec in dataclasses.fields(Settings)}
+    unknown = sorted(set(raw) - set(specs))
+    if unknown:
+        raise StartupError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(specs)}")
+    return {name: _convert(specs[name], value, f"{path}: {name}") for name, value in raw.items()}
+
+
+def _convert(spec: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    kind = str(spec.type)
+    try:
+        if kind == "bool":
+            return _boolean(value)
+        if kind == "int":
+            return int(str(value))
+        if kind == "float":
+            return float(str(value))
+    except ValueError:
+        raise StartupError(f"{where} must be of type {kind}, not {value!r}") from None
+    return Path(str(value)).expanduser() if kind.startswith("Path") else str(value)
+
+
+def _boolean(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    word = str(value).lower()
+    if word not in words:
+        raise ValueError(word)
+    return words[word]
