@@ -1,0 +1,112 @@
+"""Throughput and latency of Paddock's gateway beside nginx and LiteLLM, in one run on the same two cores.
+
+`make bench-gateway`, or `python -m bench.gateway [--quick]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import answers, contestants, load, machine, overhead, probe, processes, report, servers
+from bench.servers import Server
+
+CORES = 2
+CONNECTIONS = 64
+KINDS = ("plain", "stream")
+HOW = (
+    f"A stub engine, {CONNECTIONS} connections from wrk for requests/s, one connection for latency; "
+    f"plain answers of {len(answers.plain(answers.CHAT))} bytes, streamed ones of {answers.CHUNKS} chunks. "
+    f"All servers run all the time on the same {CORES} cores and are loaded in turn; medians over the rounds."
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    rounds: int
+    seconds: float
+    slow_seconds: float  # for LiteLLM, of whose answers few are whole in a short time
+    latency_rounds: int
+    latency_requests: int
+
+
+FULL = Plan(rounds=5, seconds=10, slow_seconds=20, latency_rounds=9, latency_requests=60)
+QUICK = Plan(rounds=1, seconds=2, slow_seconds=8, latency_rounds=2, latency_requests=20)
+Rates = dict[str, dict[str, float]]  # kind -> server's name -> answers per second
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
+    parser.add_argument("--without", action="append", default=[], choices=["paddock", "litellm"])
+    parser.add_argument("--coalesce", type=int, default=1, help="chunks in one write of the stub engine")
+    arguments = parser.parse_args()
+    plan = QUICK if arguments.quick else FULL
+    servers.end_on_sigterm()
+    machine.raise_file_limit()
+    cores = machine.use_cores(CORES)
+    report.header("Gateway", HOW)
+    with contestants.all_of_them(cores, arguments.without, arguments.coalesce) as (engine, proxies, folder):
+        wanted = _show_rates(_throughput([engine, *proxies], folder, plan))
+        added = overhead.measure(engine, proxies, plan.latency_rounds, plan.latency_requests)
+        report.targets(wanted + overhead.show(added))
+
+
+def _throughput(contenders: Sequence[Server], folder: Path, plan: Plan) -> Rates:
+    samples: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
+    lengths = {server.name: _answer_lengths(server) for server in contenders}
+    for turn in range(plan.rounds + 1):  # the first one warms up
+        for kind in KINDS:
+            for server in overhead.rotated(contenders, turn):
+                measured = load.Measured(server.port, stream=kind == "stream", connections=CONNECTIONS)
+                seconds = plan.slow_seconds if server.name.startswith("LiteLLM") else plan.seconds
+                seen = load.run(measured, folder, seconds if turn else min(seconds, 5))
+                processes.settle(server)
+                if turn == 0:
+                    continue
+                _check(server, kind, seen, lengths[server.name][kind])
+                samples[kind].setdefault(server.name, []).append(seen.rate)
+                print(f"(round {turn}: {server.name} {kind} {seen.rate:,.0f}/s)", file=sys.stderr)
+    return {kind: {name: statistics.median(v) for name, v in by.items()} for kind, by in samples.items()}
+
+
+def _answer_lengths(server: Server) -> dict[str, int]:
+    """Bytes of a plain and of a streamed answer's body, once each has been checked in full."""
+    with probe.connected(server.port) as connection:
+        plain = connection.ask(probe.post(load.PATH, load.request_body(stream=False)))
+        stream = connection.ask(probe.post(load.PATH, load.request_body(stream=True)))
+    probe.check_plain(plain, answers.SENTENCE)
+    probe.check_stream(stream, answers.STREAMED, answers.CHUNKS)
+    return {"plain": len(plain.body), "stream": len(stream.body)}
+
+
+def _check(server: Server, kind: str, seen: load.Load, length: int) -> None:
+    """Raises RuntimeError when wrk saw an error, or answers shorter than the one that was checked in full."""
+    if seen.errors or seen.answer_bytes < length * 0.98:
+        what = f"{seen.errors} errors, {seen.answer_bytes:.0f} bytes an answer of {length}"
+        raise RuntimeError(f"{server.name}, {kind}: {what}")
+
+
+def _show_rates(rates: Rates) -> list[report.Target]:
+    rows = [[name, *(report.number(rates[kind][name]) for kind in KINDS)] for name in rates["plain"]]
+    report.table(["answers/s", *KINDS], rows)
+    wanted = []
+    for kind, times in (("plain", 40.0), ("stream", 60.0)):
+        by_name = rates[kind]
+        ours = by_name.get("Paddock")
+        if ours is None:
+            continue
+        wanted.append(report.Target(f"{kind}: Paddock / nginx", ours / by_name["nginx"], 0.20))
+        theirs = {name: rate for name, rate in by_name.items() if name.startswith("LiteLLM")}
+        if theirs:
+            best = max(theirs, key=lambda name: theirs[name])
+            wanted.append(report.Target(f"{kind}: Paddock / {best}", ours / theirs[best], times))
+    return wanted
+
+
+if __name__ == "__main__":
+    main()

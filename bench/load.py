@@ -1,0 +1,81 @@
+"""Load from wrk: one thread, keep-alive connections, POST requests whose answers are counted when whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import answers, install
+from bench.servers import HOST
+
+PATH = "/v1/chat/completions"
+MARK = "RESULT "
+SCRIPT = """
+wrk.method = "POST"
+wrk.path = "{path}"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer none"
+wrk.body = [==[{body}]==]
+function done(summary, latency, requests)
+  local e = summary.errors
+  local errors = e.status + e.connect + e.read + e.write + e.timeout
+  io.write(string.format(
+    '{mark}{{"seconds":%f,"requests":%d,"bytes":%d,"errors":%d,"p50":%f,"p99":%f}}\\n',
+    summary.duration / 1e6, summary.requests, summary.bytes, errors,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is loaded: the server at `port`, with plain or streamed answers, over so many connections."""
+
+    port: int
+    stream: bool
+    connections: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of wrk saw: whole answers per second, latencies in milliseconds, bytes of an answer."""
+
+    rate: float
+    p50: float
+    p99: float
+    answer_bytes: float
+    errors: int
+
+
+def request_body(stream: bool, model: str = answers.MODEL) -> bytes:
+    """A chat request as an OpenAI client sends it."""
+    system = {"role": "system", "content": "You are a helpful assistant who knows horses."}
+    user = {"role": "user", "content": "What can a foal do on its first day?"}
+    request = {"model": model, "messages": [system, user], "max_tokens": 64, "temperature": 0.7}
+    return json.dumps(request | ({"stream": True} if stream else {})).encode()
+
+
+def run(measured: Measured, folder: Path, seconds: float) -> Load:
+    """Loads the chat endpoint. A chunked answer counts only when its last chunk has come."""
+    script = folder / ("stream.lua" if measured.stream else "plain.lua")
+    body = request_body(measured.stream).decode()
+    script.write_text(SCRIPT.format(path=PATH, body=body, mark=MARK))
+    argv = [install.program("wrk"), "-t1", f"-c{measured.connections}", f"-d{max(1, round(seconds))}s"]
+    argv += ["--timeout", "30s", "-s", str(script), f"http://{HOST}:{measured.port}"]
+    return _parse(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+
+
+def _parse(output: str) -> Load:
+    line = next((line for line in output.splitlines() if line.startswith(MARK)), None)
+    if line is None:
+        raise RuntimeError(f"wrk printed no result:\n{output}")
+    seen = json.loads(line.removeprefix(MARK))
+    return Load(
+        rate=seen["requests"] / seen["seconds"],
+        p50=seen["p50"],
+        p99=seen["p99"],
+        answer_bytes=seen["bytes"] / max(1, seen["requests"]),
+        errors=seen["errors"],
+    )

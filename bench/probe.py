@@ -1,0 +1,115 @@
+"""One keep-alive connection that asks and times one request after the other, on a blocking socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bench.servers import HOST
+
+END_OF_CHUNKS = b"\r\n0\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Seconds until the body's first byte and until its end; the status; the body without its framing."""
+
+    first: float
+    total: float
+    status: int
+    body: bytes
+
+    @property
+    def events(self) -> list[bytes]:
+        """The payloads of a streamed body's server-sent events."""
+        return [line[5:].strip() for line in self.body.splitlines() if line.startswith(b"data:")]
+
+
+class Probe:
+    """A connection to a server on loopback. Made for timing: no redirects, no retries, no pools."""
+
+    def __init__(self, port: int, timeout: float = 120.0) -> None:
+        self._socket = socket.create_connection((HOST, port), timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def ask(self, request: bytes) -> Answer:
+        """Sends a whole request and reads the whole answer.
+
+        Raises:
+            ConnectionError: the server closed the connection before the answer's end.
+        """
+        began = time.perf_counter()
+        self._socket.sendall(request)
+        data = b""
+        while (split := data.find(b"\r\n\r\n")) < 0:
+            data += self._receive()
+        head, body = data[:split].lower(), bytearray(data[split + 4 :])
+        while not body:
+            body += self._receive()
+        first = time.perf_counter()
+        chunked = b"transfer-encoding: chunked" in head
+        length = 0 if chunked else int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+        while not body.endswith(END_OF_CHUNKS) if chunked else len(body) < length:
+            body += self._receive()
+        ended = time.perf_counter()
+        whole = _unchunk(bytes(body)) if chunked else bytes(body)
+        return Answer(first - began, ended - began, int(head[9:12]), whole)
+
+    def _receive(self) -> bytes:
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionError("the server closed the connection within its answer")
+        return data
+
+
+@contextlib.contextmanager
+def connected(port: int) -> Iterator[Probe]:
+    probe = Probe(port)
+    try:
+        yield probe
+    finally:
+        probe.close()
+
+
+def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a POST request."""
+    given = {"Host": HOST, "Authorization": "Bearer none", "Content-Type": "application/json"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (given | dict(headers or {})).items())
+    return f"POST {path} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def check_plain(answer: Answer, text: str) -> None:
+    """Raises RuntimeError unless the answer is a whole chat completion that says `text`."""
+    if answer.status != 200 or json.loads(answer.body)["choices"][0]["message"]["content"] != text:
+        raise RuntimeError(f"not the stub's answer: {answer.status} {answer.body[:500]!r}")
+
+
+def check_stream(answer: Answer, text: str, chunks: int) -> None:
+    """Raises RuntimeError unless the answer streams `text` in `chunks` pieces up to [DONE]."""
+    events = answer.events
+    if answer.status != 200 or not events or events[-1] != b"[DONE]":
+        raise RuntimeError(f"not a whole stream: {answer.status} {answer.body[-500:]!r}")
+    choices = [choice for event in events[:-1] for choice in json.loads(event)["choices"]]
+    deltas = [choice["delta"].get("content") for choice in choices]
+    pieces = [delta for delta in deltas if delta]
+    if len(pieces) != chunks or "".join(pieces) != text:
+        raise RuntimeError(f"not the stub's stream: {len(pieces)} pieces: {''.join(pieces)[:200]!r}")
+
+
+def _unchunk(body: bytes) -> bytes:
+    pieces: list[bytes] = []
+    at = 0
+    while True:
+        line = body.index(b"\r\n", at)
+        size = int(body[at:line], 16)
+        if size == 0:
+            return b"".join(pieces)
+        pieces.append(body[line + 2 : line + 2 + size])
+        at = line + 2 + size + 2
