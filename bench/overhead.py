@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def measure(engine: Server, proxies: Sequence[Server], rounds: int, requests: int) -> Overhead:
-    """Asks one request at a time; a round asks each server `requests` plain ones and a third as many streamed."""
+    """One request at a time; a round asks each server `requests` plain ones and a third as many streamed."""
     samples: dict[str, dict[str, list[float]]] = {}
     servers = [engine, *proxies]
     contestants.step(engine, STEP_MS)

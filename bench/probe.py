@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bench.servers import HOST
 
+CHUNKED = b"transfer-encoding: chunked"
 END_OF_CHUNKS = b"\r\n0\r\n\r\n"
 
 
@@ -47,20 +48,16 @@ class Probe:
         """
         began = time.perf_counter()
         self._socket.sendall(request)
-        data = b""
-        while (split := data.find(b"\r\n\r\n")) < 0:
+        data = bytearray()
+        while (start := data.find(b"\r\n\r\n") + 4) < 4 or len(data) == start:
             data += self._receive()
-        head, body = data[:split].lower(), bytearray(data[split + 4 :])
-        while not body:
-            body += self._receive()
         first = time.perf_counter()
-        chunked = b"transfer-encoding: chunked" in head
-        length = 0 if chunked else int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        while not body.endswith(END_OF_CHUNKS) if chunked else len(body) < length:
-            body += self._receive()
+        head = bytes(data[:start]).lower()
+        end = start + _length(head)
+        while not data.endswith(END_OF_CHUNKS) if CHUNKED in head else len(data) < end:
+            data += self._receive()
         ended = time.perf_counter()
-        whole = _unchunk(bytes(body)) if chunked else bytes(body)
-        return Answer(first - began, ended - began, int(head[9:12]), whole)
+        return parsed(bytes(data), first - began, ended - began)
 
     def _receive(self) -> bytes:
         data = self._socket.recv(65536)
@@ -85,6 +82,12 @@ def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> by
     return f"POST {path} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def parsed(data: bytes, first: float = 0.0, total: float = 0.0) -> Answer:
+    """A whole HTTP response as an Answer with the given times."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    return Answer(first, total, int(head[9:12]), _unchunk(body) if CHUNKED in head.lower() else body)
+
+
 def check_plain(answer: Answer, text: str) -> None:
     """Raises RuntimeError unless the answer is a whole chat completion that says `text`."""
     if answer.status != 200 or json.loads(answer.body)["choices"][0]["message"]["content"] != text:
@@ -101,6 +104,11 @@ def check_stream(answer: Answer, text: str, chunks: int) -> None:
     pieces = [delta for delta in deltas if delta]
     if len(pieces) != chunks or "".join(pieces) != text:
         raise RuntimeError(f"not the stub's stream: {len(pieces)} pieces: {''.join(pieces)[:200]!r}")
+
+
+def _length(head: bytes) -> int:
+    found = head.partition(b"content-length:")[2]
+    return int(found.partition(b"\r\n")[0] or 0)
 
 
 def _unchunk(body: bytes) -> bytes:

@@ -5,8 +5,9 @@
     async with stub.serving(Behaviour(die_after=3)) as engine:
         engine.url, engine.behaviour, engine.stats
 
-As OpenAI does it speaks `GET /v1/models`, `GET /health`, `POST /v1/chat/completions` and `/v1/completions`;
-to its user, `GET /stats` (what it saw), `POST /behaviour` (JSON of fields to change) and `GET /step/MS` (chunk_delay).
+`GET /v1/models`, `GET /health`, `POST /v1/chat/completions` and `/v1/completions` are as OpenAI's. For its
+user there are `GET /stats` (what it saw), `POST /behaviour` (JSON of fields to change) and `GET /step/MS`
+(milliseconds between two tokens).
 """
 
 from __future__ import annotations
