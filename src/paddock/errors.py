@@ -8,6 +8,7 @@ PaddockError
 │   └── ModelNotFound 404
 ├── MethodNotAllowed 405
 ├── BodyTooLarge 413
+├── RateLimited 429               too many requests; says when to come back
 ├── Unavailable 503               draining, starting or overloaded; says when to come back
 ├── EngineFailed 502              the engine died, or answered what nobody understands
 ├── EngineTimeout 504
@@ -76,6 +77,11 @@ class MethodNotAllowed(PaddockError):
 class BodyTooLarge(PaddockError):
     code = "request_too_large"
     status = 413
+
+
+class RateLimited(PaddockError):
+    code = "rate_limit_exceeded"
+    status = 429
 
 
 class EngineFailed(PaddockError):

@@ -37,17 +37,27 @@ class Settings:
     llama_server: Path | None = _setting(
         None, "A natively compiled `llama-server` to use instead of the bundled wheel."
     )
-    context_length: int = _setting(0, "Tokens of context for each request; 0 takes the model's own, up to 8192.")
+    context_length: int = _setting(
+        0, "Tokens of context for a request; 0 takes the model's own, up to 8192."
+    )
     slots: int = _setting(0, "Requests that one engine decodes at once; 0 lets Paddock choose.")
     threads: int = _setting(0, "Threads of one engine; 0 takes every core this process may use.")
     weights_type: str = _setting("auto", "Type of converted weights: `auto`, `F16`, `BF16` or `Q8_0`.")
-    start_timeout: float = _setting(300.0, "Seconds that an engine may take from its start until it is ready.")
-    drain_timeout: float = _setting(30.0, "Seconds that running requests get to finish after the first SIGTERM.")
-    request_timeout: float = _setting(600.0, "Seconds without a byte from the engine after which a request fails.")
+    start_timeout: float = _setting(
+        300.0, "Seconds that an engine may take from its start until it is ready."
+    )
+    drain_timeout: float = _setting(
+        30.0, "Seconds that running requests get to finish after the first SIGTERM."
+    )
+    request_timeout: float = _setting(
+        600.0, "Seconds without a byte from the engine after which a request fails."
+    )
     max_body: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.")
     log_level: str = _setting("info", "Least severe level that is logged: debug, info, warning, error.")
     access_log: bool = _setting(True, "Write a line for each answered request.")
-    base_url: str = _setting("http://127.0.0.1:8800", "Server that the commands `chat`, `complete`, `models` talk to.")
+    base_url: str = _setting(
+        "http://127.0.0.1:8800", "Server that the commands `chat`, `complete`, `models` talk to."
+    )
     api_key: str | None = _setting(None, "Key that those commands send.")
 
 
@@ -121,7 +131,16 @@ def _convert(spec: dataclasses.Field[Any], value: Any, where: str) -> Any:
 
 
 def _boolean(value: Any) -> bool:
-    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
     word = str(value).lower()
     if word not in words:
         raise ValueError(word)

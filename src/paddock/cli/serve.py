@@ -1,0 +1,53 @@
+"""`paddock serve`: host models and answer for them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from paddock import settings as settings_module
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8800]"
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for logs and converted weights.",
+)
+@click.option("--engine", type=click.Choice(["auto", "llama.cpp"]), help="Engine for local models.")
+@click.option(
+    "--attach",
+    "attached",
+    multiple=True,
+    metavar="NAME=URL",
+    help="Also route NAME to an OpenAI-compatible server that runs already; its key comes from"
+    " PADDOCK_ATTACH_KEY_<NAME>. Repeatable.",
+)
+@click.option("--context-length", type=click.IntRange(min=1), help="Tokens of context for a request.")
+@click.option("--access-log/--no-access-log", default=None, help="Write a line for each answered request.")
+def serve(models: tuple[str, ...], attached: tuple[str, ...], **options: Any) -> None:
+    """Serve MODELs in the OpenAI and Fireworks dialects.
+
+    A MODEL is the bundled `paddock/foal`, a folder in Hugging Face format, a `.gguf` file, or a hub id such
+    as `org/name`. Without any, and without --attach, it serves `paddock/foal`.
+
+    \b
+    Examples:
+      paddock serve
+      paddock serve ~/models/Qwen3-0.6B --port 9000
+      paddock serve --attach big=http://10.0.0.5:8000/v1
+    """
+    # Imported here, so that no other command pays for the server.
+    from paddock.main import serve as run
+
+    settings = settings_module.load(options)
+    chosen = list(models) or ([] if attached else ["paddock/foal"])
+    run(settings, chosen, attached, lambda text: print(text, file=sys.stderr, flush=True))

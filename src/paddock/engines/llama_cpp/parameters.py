@@ -1,0 +1,221 @@
+"""How llama.cpp takes the parameters of a completion, and what it cannot honour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.inference import relay
+from paddock.inference.routing import Deployment
+
+JSON = dict[str, Any]
+SEEDS = 2**32 - 1
+"""Seeds are 32 bits wide, and the last one means `any`."""
+
+DEFAULT_COMPLETION_TOKENS = 16
+"""OpenAI's default for /completions; a chat runs until the model stops."""
+
+_PASSED = frozenset(
+    "temperature top_p top_k min_p typical_p presence_penalty frequency_penalty logit_bias stop stream"
+    # llama.cpp's own, under its own names.
+    " grammar ignore_eos mirostat mirostat_tau mirostat_eta dynatemp_range dynatemp_exponent dry_multiplier"
+    " dry_base dry_allowed_length dry_sequence_breakers xtc_probability xtc_threshold repeat_last_n".split()
+)
+_TRANSLATED = frozenset(
+    "model n max_tokens repetition_penalty seed response_format logprobs context_length_exceeded_behavior".split()
+)
+_NO_EFFECT = frozenset("user metadata store service_tier safety_identifier prompt_cache_key".split())
+"""Bookkeeping for OpenAI's own platform: accepted because clients send it, and without any meaning here."""
+
+_REFUSED = {
+    "functions": "use tools",
+    "function_call": "use tool_choice",
+    "audio": "no served model speaks",
+    "prediction": "llama.cpp has no predicted outputs",
+    "web_search_options": "there is no web search here",
+    "suffix": "filling in the middle is not offered",
+}
+_COMMON = _PASSED | _TRANSLATED | _NO_EFFECT | frozenset(_REFUSED)
+CHAT = _COMMON | frozenset(
+    "messages max_completion_tokens top_logprobs tools tool_choice parallel_tool_calls modalities"
+    " reasoning_effort chat_template_kwargs".split()
+)
+COMPLETION = _COMMON | frozenset("prompt echo best_of".split())
+
+# OpenAI's defaults, where llama.cpp has others of its own.
+_DEFAULTS: JSON = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+
+
+def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON, int | None]:
+    """(body without prompt, alternatives at each token or None if no log probabilities were asked for).
+
+    Raises:
+        UnsupportedParameter: llama.cpp, or the model, cannot honour a field.
+    """
+    _refuse(fields, chat)
+    body: JSON = {"model": deployment.engine_model, **_DEFAULTS, **deployment.sampling}
+    for name in _PASSED & fields.keys():
+        body[name] = fields[name]
+    if fields.get("stream"):
+        body["stream_options"] = {"include_usage": True}
+    if "repetition_penalty" in fields:
+        body["repeat_penalty"] = fields["repetition_penalty"]
+    if body.keys() & {"repeat_penalty", "presence_penalty", "frequency_penalty"}:
+        # llama.cpp looks 64 tokens back; in OpenAI's API the whole text counts.
+        body.setdefault("repeat_last_n", -1)
+    if "seed" in fields:
+        body["seed"] = fields["seed"] % SEEDS
+    limit = fields.get("max_completion_tokens", fields.get("max_tokens"))
+    if limit is None and not chat:
+        limit = DEFAULT_COMPLETION_TOKENS
+    if limit is not None:
+        body["max_tokens"] = limit
+    if "response_format" in fields:
+        body["response_format"] = _response_format(fields["response_format"])
+    if not chat:
+        return body, _completion_logprobs(fields, body)
+    body["messages"] = [_message(message, index) for index, message in enumerate(fields["messages"])]
+    _tools(deployment, fields, body)
+    if "chat_template_kwargs" in fields:
+        body["chat_template_kwargs"] = fields["chat_template_kwargs"]
+    if not fields.get("logprobs"):
+        return body, None
+    top = fields.get("top_logprobs", 0)
+    body |= {"logprobs": True, "top_logprobs": max(1, top)}
+    return body, top
+
+
+def prompts(prompt: Any) -> list[str | list[int]]:
+    """The four forms of `prompt` as a list of single prompts.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    if isinstance(prompt, str):
+        return [prompt]
+    if not prompt or prompt == [[]]:
+        raise InvalidRequest("prompt must not be an empty list", param="prompt")
+    return [prompt] if isinstance(prompt[0], int) else prompt
+
+
+async def texts(deployment: Deployment, prompts: list[Any]) -> list[str]:
+    """The prompts as text, for `echo`; the engine turns token ids back."""
+    result = []
+    for prompt in prompts:
+        if isinstance(prompt, str):
+            result.append(prompt)
+            continue
+        raw = await relay.fetch(deployment, b"/detokenize", orjson.dumps({"tokens": prompt}), own_route=True)
+        result.append(orjson.loads(raw)["content"])
+    return result
+
+
+def _refuse(fields: JSON, chat: bool) -> None:
+    for name in _REFUSED.keys() & fields.keys():
+        raise UnsupportedParameter(f"{name} cannot be honoured: {_REFUSED[name]}", param=name)
+    if fields.get("store"):
+        raise UnsupportedParameter("store: true cannot be honoured: answers are not kept", param="store")
+    if fields.get("service_tier", "auto") not in ("auto", "default"):
+        raise UnsupportedParameter("service_tier must be auto or default", param="service_tier")
+    if fields.get("modalities", ["text"]) != ["text"]:
+        raise UnsupportedParameter('modalities must be ["text"]', param="modalities")
+    if fields.get("context_length_exceeded_behavior", "error") != "error":
+        raise UnsupportedParameter(
+            "context_length_exceeded_behavior must be error: prompts are never cut",
+            param="context_length_exceeded_behavior",
+        )
+    if "reasoning_effort" in fields:
+        raise UnsupportedParameter(
+            "reasoning_effort cannot be honoured by this model", param="reasoning_effort"
+        )
+    if not chat and fields.get("best_of", 1) > fields.get("n", 1):
+        raise UnsupportedParameter(
+            "best_of above n cannot be honoured: every choice is returned", param="best_of"
+        )
+    if not chat and fields.get("echo") and fields.get("logprobs") is not None:
+        raise UnsupportedParameter(
+            "echo with logprobs cannot be honoured: llama.cpp gives no log probabilities of the prompt",
+            param="logprobs",
+        )
+
+
+def _completion_logprobs(fields: JSON, body: JSON) -> int | None:
+    top: int | None = fields.get("logprobs")
+    if top is not None:
+        body["logprobs"] = max(1, top)
+    return top
+
+
+def _response_format(wanted: JSON) -> JSON:
+    kind = wanted.get("type")
+    if kind in ("text", "json_object"):
+        return wanted
+    if kind != "json_schema":
+        raise InvalidRequest(
+            f'response_format.type must be "text", "json_object" or "json_schema", not {kind!r}',
+            param="response_format.type",
+        )
+    nested = wanted.get("json_schema")
+    if not isinstance(nested, dict) or not isinstance(nested.get("schema"), dict):
+        raise InvalidRequest(
+            'response_format.json_schema must be {"name": "...", "schema": {...}}',
+            param="response_format.json_schema",
+        )
+    return wanted
+
+
+def _message(message: JSON, index: int) -> JSON:
+    result = {name: value for name, value in message.items() if value is not None}
+    if result["role"] == "developer":
+        # OpenAI's newer name; the chat templates know the older one.
+        result["role"] = "system"
+    content = result.get("content")
+    if content is None:
+        if result["role"] != "assistant" or not result.get("tool_calls"):
+            raise InvalidRequest(f"messages.{index}.content is required", param=f"messages.{index}.content")
+        result["content"] = ""
+    elif isinstance(content, list):
+        result["content"] = "\n".join(
+            _text(part, f"messages.{index}.content.{at}") for at, part in enumerate(content)
+        )
+    return result
+
+
+def _text(part: JSON, where: str) -> str:
+    if part["type"] != "text":
+        raise UnsupportedParameter(
+            f'{where}.type must be "text": this model reads no {part["type"][:40]}', param=f"{where}.type"
+        )
+    text = part.get("text")
+    if text is None:
+        raise InvalidRequest(f"{where}.text is required", param=f"{where}.text")
+    return str(text)
+
+
+def _tools(deployment: Deployment, fields: JSON, body: JSON) -> None:
+    tools, choice = fields.get("tools"), fields.get("tool_choice", "auto")
+    if not tools or choice == "none":
+        return
+    if not deployment.tools:
+        raise UnsupportedParameter(
+            f"model {deployment.name!r} has a chat template without tools", param="tools"
+        )
+    if isinstance(choice, dict):
+        name = (choice.get("function") or {}).get("name")
+        tools = [tool for tool in tools if tool["function"]["name"] == name]
+        if choice.get("type") != "function" or not tools:
+            raise InvalidRequest(
+                'tool_choice must be {"type": "function", "function": {"name": one of tools}}',
+                param="tool_choice",
+            )
+        choice = "required"
+    elif choice not in ("auto", "required"):
+        raise InvalidRequest(
+            f'tool_choice must be "none", "auto", "required" or a function, not {choice!r}',
+            param="tool_choice",
+        )
+    body |= {"tools": tools, "tool_choice": choice}
+    if "parallel_tool_calls" in fields:
+        body["parallel_tool_calls"] = fields["parallel_tool_calls"]

@@ -1,0 +1,128 @@
+"""How each engine takes the neutral parameters: what passes, what is renamed, what is refused.
+
+A known parameter that the engine cannot honour is refused, never silently dropped; so is an unknown one,
+except by an attached server, of which only its owner knows what it takes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from paddock.engines.llama_cpp import parameters as llama_cpp
+from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.inference.routing import Deployment
+
+JSON = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Part:
+    """One request to the engine. `index` is that of its (first) choice in the caller's answer."""
+
+    index: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is asked of the engine, and what of the answer is left for the gateway to do.
+
+    Attributes:
+        choices_each: choices for each prompt, one part each, if the gateway fans out.
+        echo: the prompts' texts, if the gateway must put them before the answers.
+        rewrite: whether chunks need more than passing on.
+        top_logprobs: alternatives that the caller asked for; the engine may send more.
+    """
+
+    stream: bool
+    include_usage: bool
+    parts: list[Part]
+    choices_each: int = 1
+    echo: list[str] = field(default_factory=list)
+    rewrite: bool = False
+    top_logprobs: int = 0
+
+
+async def plan(deployment: Deployment, fields: JSON, *, chat: bool) -> Plan:
+    """Turns a checked request into what this deployment's engine is sent.
+
+    Raises:
+        InvalidRequest: fields that are right alone do not fit together.
+        UnsupportedParameter: the engine cannot honour a field.
+    """
+    if not deployment.generates:
+        raise UnsupportedParameter(
+            f"model {deployment.name!r} makes embeddings only; use /embeddings", param="model"
+        )
+    stream = fields.get("stream", False)
+    options = fields.pop("stream_options", None)
+    if options is not None and not stream:
+        raise InvalidRequest("stream_options is only taken with stream: true", param="stream_options")
+    include_usage = bool(options and options.get("include_usage"))
+    _check_together(fields, chat)
+    if deployment.engine == "attached":
+        body = {**fields, "model": deployment.engine_model}
+        if stream:
+            # Usage is counted for every stream; the gateway drops the chunk if the caller did not ask.
+            body["stream_options"] = {**(options or {}), "include_usage": True}
+        return Plan(stream, include_usage, [Part(0, orjson.dumps(body))])
+    return await _plan_llama_cpp(deployment, fields, stream, include_usage, chat)
+
+
+async def _plan_llama_cpp(
+    deployment: Deployment, fields: JSON, stream: bool, include_usage: bool, chat: bool
+) -> Plan:
+    _refuse_unknown(fields, llama_cpp.CHAT if chat else llama_cpp.COMPLETION, deployment.engine)
+    base, top_logprobs = llama_cpp.translate(deployment, fields, chat=chat)
+    prompts = [None] if chat else llama_cpp.prompts(fields["prompt"])
+    n = fields.get("n", 1)
+    seed = base.get("seed")
+    parts = []
+    for number, prompt in enumerate(prompts):
+        for choice in range(n):
+            body = dict(base)
+            if prompt is not None:
+                body["prompt"] = prompt
+            if seed is not None and n > 1:
+                # The same seed for each choice would make them all the same.
+                body["seed"] = (seed + choice) % llama_cpp.SEEDS
+            parts.append(Part(number * n + choice, orjson.dumps(body)))
+    echo = await llama_cpp.texts(deployment, prompts) if fields.get("echo") else []
+    return Plan(
+        stream,
+        include_usage,
+        parts,
+        n,
+        echo,
+        rewrite=top_logprobs is not None,
+        top_logprobs=top_logprobs or 0,
+    )
+
+
+def _check_together(fields: JSON, chat: bool) -> None:
+    if chat:
+        if fields.get("top_logprobs") is not None and not fields.get("logprobs"):
+            raise InvalidRequest("top_logprobs is only taken with logprobs: true", param="top_logprobs")
+        if fields.get("max_tokens") == 0:
+            raise InvalidRequest("max_tokens must be at least 1, not 0", param="max_tokens")
+        if "tool_choice" in fields and fields["tool_choice"] != "none" and not fields.get("tools"):
+            raise InvalidRequest("tool_choice is only taken with tools", param="tool_choice")
+    elif fields.get("best_of") is not None and fields["best_of"] < fields.get("n", 1):
+        raise InvalidRequest("best_of must be at least n", param="best_of")
+    stop = fields.get("stop")
+    if stop == "" or (isinstance(stop, list) and "" in stop):
+        raise InvalidRequest("stop must not contain an empty string", param="stop")
+
+
+def _refuse_unknown(fields: JSON, known: frozenset[str], engine: str) -> None:
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {', '.join(sorted(known))}"
+            raise UnsupportedParameter(
+                f"{name!r} is not a parameter that {engine} takes here{hint}", param=name[:100]
+            )

@@ -1,0 +1,174 @@
+"""Takes each request to its route, and every answer and error back in the route's dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddock.errors import MethodNotAllowed, NotFound, PaddockError, Unavailable
+from paddock.gateway.access_log import AccessLog
+from paddock.gateway.http import Request, Response
+from paddock.gateway.metrics import Metrics
+from paddock.gateway.server import new_headers
+
+log = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[Response | None]]
+"""Answers with a response, or with None when it has streamed one itself."""
+
+ErrorBody = Callable[[PaddockError], bytes]
+CLIENT_GONE = 499
+"""nginx's number for a caller that closed the connection before the answer; only logs and metrics see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `{name}` in a pattern takes the rest of the path, slashes included.
+
+    Attributes:
+        always: answered while the server is starting or draining too.
+        body: the schema of the request body, for the documentation.
+        example: a request body that works, for the documentation.
+    """
+
+    method: str
+    pattern: str
+    endpoint: Endpoint
+    summary: str
+    always: bool = False
+    body: Any = None
+    example: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """The routes of one dialect below one prefix, and how it renders errors."""
+
+    prefix: str
+    title: str
+    error_body: ErrorBody
+    routes: Sequence[Route] = field(default_factory=tuple)
+
+
+class App:
+    """The gateway's handler.
+
+    Attributes:
+        refusal: while set, routes that are not `always` answer with it (starting, draining).
+        in_flight: requests being answered.
+    """
+
+    def __init__(self, mounts: Sequence[Mount], metrics: Metrics, access_log: AccessLog | None) -> None:
+        self.mounts = sorted(mounts, key=lambda mount: len(mount.prefix), reverse=True)
+        self.metrics = metrics
+        self.access_log = access_log
+        self.refusal: Unavailable | None = None
+        self.in_flight = 0
+        self._exact: dict[str, dict[str, tuple[Mount, Route]]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, tuple[Mount, Route]]]] = []
+        for mount in self.mounts:
+            for route in mount.routes:
+                self._add(mount, route)
+
+    async def __call__(self, request: Request) -> None:
+        record = request.record
+        self.in_flight += 1
+        response: Response | None = None
+        mount = None
+        try:
+            mount, route = self._find(request)
+            record.route = mount.prefix + route.pattern
+            if self.refusal is not None and not route.always:
+                raise self.refusal
+            response = await route.endpoint(request)
+        except asyncio.CancelledError:
+            record.status = CLIENT_GONE
+            record.outcome = record.outcome or "cancelled"
+            raise
+        except PaddockError as error:
+            response = self._error(mount or self._mount(request.path), error)
+        except Exception:
+            log.exception("request %s failed", request.id)
+            bug = PaddockError(f"an error inside Paddock; its log tells more under request id {request.id}")
+            response = self._error(mount or self._mount(request.path), bug)
+        finally:
+            self.in_flight -= 1
+            if response is not None:
+                record.status = record.status or response.status
+                self._send(request, response)
+            self._account(request)
+
+    def refuse(self, status: int, message: str) -> bytes:
+        """The body of an error of the HTTP layer, for which no route is known yet."""
+        error = PaddockError(message, code="bad_http")
+        error.status = status
+        self.metrics.refused(status)
+        return self.mounts[-1].error_body(error)
+
+    def _add(self, mount: Mount, route: Route) -> None:
+        path = mount.prefix + route.pattern
+        if "{" not in path:
+            self._exact.setdefault(path, {})[route.method] = (mount, route)
+            return
+        pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(path)))
+        for known, methods in self._patterns:
+            if known.pattern == pattern.pattern:
+                methods[route.method] = (mount, route)
+                return
+        self._patterns.append((pattern, {route.method: (mount, route)}))
+
+    def _find(self, request: Request) -> tuple[Mount, Route]:
+        methods = self._exact.get(request.path)
+        if methods is None and request.path.endswith("/"):
+            methods = self._exact.get(request.path.rstrip("/"))
+        if methods is None:
+            for pattern, found in self._patterns:
+                match = pattern.fullmatch(request.path)
+                if match:
+                    methods = found
+                    request.params = match.groupdict()
+                    break
+        if methods is None:
+            mount = self._mount(request.path)
+            there = ", ".join(f"{route.method} {mount.prefix}{route.pattern}" for route in mount.routes)
+            raise NotFound(
+                f"there is no route {request.method} {request.path[:200]}; there is: {there}; see GET /docs",
+                code="unknown_route",
+            )
+        found_route = methods.get("GET" if request.method == "HEAD" else request.method)
+        if found_route is None:
+            allowed = ", ".join(sorted(methods))
+            raise MethodNotAllowed(f"{request.path} does not take {request.method}; it takes {allowed}")
+        return found_route
+
+    def _mount(self, path: str) -> Mount:
+        return next((mount for mount in self.mounts if path.startswith(mount.prefix)), self.mounts[-1])
+
+    def _error(self, mount: Mount, error: PaddockError) -> Response:
+        headers = b""
+        if error.retry_after is not None:
+            headers = new_headers(("retry-after", max(1, round(error.retry_after))))
+        if isinstance(error, MethodNotAllowed):
+            headers += new_headers(("allow", error.message.rsplit("takes ", 1)[-1]))
+        return Response(mount.error_body(error), error.status, headers=headers)
+
+    def _send(self, request: Request, response: Response) -> None:
+        if request.connection.started_response:
+            return
+        request.connection.respond(
+            response.status,
+            b"content-type: %b\r\nx-request-id: %b\r\n%b"
+            % (response.content_type, request.id.encode(), response.headers),
+            response.body,
+        )
+
+    def _account(self, request: Request) -> None:
+        seconds = time.perf_counter() - request.started
+        self.metrics.observe(request.record, seconds)
+        if self.access_log is not None:
+            self.access_log.write(request, seconds)

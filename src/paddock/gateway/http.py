@@ -1,0 +1,97 @@
+"""A request as a route sees it, and what a route may answer."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from os import urandom
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote
+
+if TYPE_CHECKING:
+    from paddock.gateway.server import Connection
+
+
+class Request:
+    """One HTTP request, received whole.
+
+    Attributes:
+        id: 128 random bits in hex, made here; the trace id and the `x-request-id` of the answer.
+        path: percent-decoded, without the query.
+        headers: names in lower case.
+        params: what the matched route's pattern captured.
+        started: `time.perf_counter()` when the request was whole.
+    """
+
+    __slots__ = (
+        "body",
+        "connection",
+        "headers",
+        "http_1_1",
+        "id",
+        "keep_alive",
+        "method",
+        "params",
+        "path",
+        "query",
+        "record",
+        "started",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        method: str,
+        url: bytes,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        http_1_1: bool,
+        keep_alive: bool,
+    ) -> None:
+        target, _, query = url.partition(b"?")
+        path = target.decode("utf-8", "replace")
+        self.connection = connection
+        self.method = method
+        self.path = unquote(path) if "%" in path else path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.http_1_1 = http_1_1
+        self.keep_alive = keep_alive
+        self.id = urandom(16).hex()
+        self.params: dict[str, str] = {}
+        self.started = time.perf_counter()
+        self.record = Record()
+
+    def query_params(self) -> dict[str, str]:
+        """The query's parameters; of a repeated one the last."""
+        return {name: values[-1] for name, values in parse_qs(self.query.decode("utf-8", "replace")).items()}
+
+
+@dataclass(slots=True)
+class Record:
+    """What the access log and the metrics say of a request.
+
+    Times are in seconds since the request was whole. Token counts are the engine's own, except that of an
+    aborted stream, which counts the pieces that were relayed.
+    """
+
+    route: str = ""
+    status: int = 0
+    model: str = ""
+    streamed: bool = False
+    outcome: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    first_token: float = 0.0
+
+
+@dataclass(slots=True)
+class Response:
+    """A whole answer. `headers` are lines that each end in CRLF."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = b"application/json"
+    headers: bytes = b""

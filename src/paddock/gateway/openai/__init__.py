@@ -1,0 +1,1 @@
+"""The OpenAI and Fireworks dialect: one API, two sets of answer shapes."""

@@ -1,0 +1,58 @@
+"""Embeddings, where the engine can."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from typing import Any
+
+import orjson
+
+from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.gateway.http import Request, Response
+from paddock.gateway.openai.errors import refused
+from paddock.inference import relay
+from paddock.inference.relay import EngineRefused
+from paddock.inference.routing import Routes
+
+JSON = dict[str, Any]
+
+
+async def embed(request: Request, fields: JSON, routes: Routes) -> Response:
+    """Answers POST /embeddings; vectors come as lists of floats or, as clients ask, as base64 of float32.
+
+    Raises:
+        UnsupportedParameter: the model makes no embeddings, or none of other dimensions than its own.
+    """
+    deployment = routes.resolve(fields["model"])
+    request.record.model = deployment.name
+    if not deployment.embeds:
+        able = ", ".join(one.name for one in routes.all() if one.embeds) or "none of the served ones"
+        raise UnsupportedParameter(
+            f"model {deployment.name!r} makes no embeddings; {able} can. Serve an embedding model for that",
+            param="model",
+        )
+    if not fields["input"]:
+        raise InvalidRequest("input must not be empty", param="input")
+    attached = deployment.engine == "attached"
+    if "dimensions" in fields and not attached:
+        raise UnsupportedParameter(
+            "dimensions cannot be honoured: vectors have the model's own", param="dimensions"
+        )
+    wanted = fields.get("encoding_format", "float")
+    body = {**fields, "model": deployment.engine_model}
+    if not attached:
+        body["encoding_format"] = "float"
+        body.pop("user", None)
+    try:
+        answer = orjson.loads(await relay.fetch(deployment, b"/embeddings", orjson.dumps(body)))
+    except EngineRefused as error:
+        raise refused(error) from None
+    except orjson.JSONDecodeError:
+        raise relay.broken_answer("it is not JSON") from None
+    if wanted == "base64" and not attached:
+        for item in answer["data"]:
+            vector = item["embedding"]
+            item["embedding"] = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    request.record.prompt_tokens = (answer.get("usage") or {}).get("prompt_tokens", 0)
+    return Response(orjson.dumps({**answer, "model": deployment.name}))

@@ -1,0 +1,74 @@
+"""Errors in OpenAI's shape, and what an engine's error means to the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from paddock.errors import (
+    ContextLengthExceeded,
+    EngineFailed,
+    InvalidRequest,
+    PaddockError,
+    RateLimited,
+    Unavailable,
+)
+from paddock.inference.relay import EngineRefused
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+# Statuses by which an engine says that the request itself is wrong.
+_CALLERS_FAULT = frozenset({400, 404, 405, 409, 413, 415, 422})
+
+
+def error_body(error: PaddockError) -> bytes:
+    """`{"error": {message, type, param, code}}`, as OpenAI's API reference has it."""
+    kind = _TYPES.get(error.status) or ("invalid_request_error" if error.status < 500 else "server_error")
+    return orjson.dumps(
+        {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+    )
+
+
+def refused(error: EngineRefused) -> PaddockError:
+    """What the caller is told when the engine answered with an error status."""
+    retry_after = error.headers.get(b"retry-after", b"")
+    return engine_error(error.engine_status, error.body, int(retry_after) if retry_after.isdigit() else None)
+
+
+def engine_error(status: int, body: bytes, retry_after: float | None) -> PaddockError:
+    """An engine's error body as one of ours; llama.cpp, vLLM and OpenAI nest it alike."""
+    detail = _detail(body)
+    message = str(detail.get("message") or f"the engine answered with status {status}")
+    own_code = detail.get("code")
+    if isinstance(own_code, int) and 400 <= own_code < 600:
+        status = own_code
+    if detail.get("type") == "exceed_context_size_error" or own_code == "context_length_exceeded":
+        tokens, limit = detail.get("n_prompt_tokens"), detail.get("n_ctx")
+        if tokens and limit:
+            message = (
+                f"the prompt has {tokens} tokens and this model's context is {limit} tokens;"
+                " shorten the prompt or serve the model with a longer context"
+            )
+        return ContextLengthExceeded(message, param=detail.get("param") or "messages")
+    if status in (401, 403):
+        return EngineFailed(f"the engine refused this server's key: {message}")
+    if status == 429:
+        return RateLimited(message, retry_after=retry_after or 1)
+    if status == 503:
+        return Unavailable(message, retry_after=retry_after or 1)
+    if status in _CALLERS_FAULT:
+        param = detail.get("param")
+        return InvalidRequest(message, param=param if isinstance(param, str) else None)
+    return EngineFailed(f"the engine failed: {message}")
+
+
+def _detail(body: bytes) -> Mapping[str, Any]:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {"message": body[:300].decode("utf-8", "replace").strip()}
+    if not isinstance(answer, dict):
+        return {}
+    detail = answer.get("error", answer)
+    return detail if isinstance(detail, dict) else {"message": str(detail)}

@@ -1,0 +1,235 @@
+"""Chat and plain completions: one request in, one or several to the engine, one answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from paddock.engines.parameters import Plan, plan
+from paddock.errors import PaddockError
+from paddock.gateway.http import Request, Response
+from paddock.gateway.openai import answers
+from paddock.gateway.openai.errors import refused
+from paddock.gateway.openai.merge import Merged, merge_answers
+from paddock.gateway.openai.streams import Relayed, Rewritten
+from paddock.inference import relay
+from paddock.inference.relay import EngineRefused
+from paddock.inference.routing import Deployment, Routes
+
+JSON = dict[str, Any]
+STREAM_HEADERS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-request-id: %b\r\n"
+
+
+async def generate(
+    request: Request, fields: JSON, routes: Routes, *, chat: bool, fireworks: bool
+) -> Response | None:
+    """Answers a checked request; a stream is sent from here, and None returned.
+
+    Raises:
+        PaddockError: the request cannot be answered, and nothing was sent.
+    """
+    deployment = routes.resolve(fields["model"])
+    record = request.record
+    record.model = deployment.name
+    planned = await plan(deployment, fields, chat=chat)
+    exchange = _Exchange(request, deployment, planned, chat, fireworks)
+    try:
+        if planned.stream:
+            record.streamed = True
+            await exchange.stream()
+            return None
+        return await exchange.answer()
+    except EngineRefused as error:
+        raise refused(error) from None
+
+
+class _Exchange:
+    """What one request knows while it is answered."""
+
+    def __init__(
+        self, request: Request, deployment: Deployment, planned: Plan, chat: bool, fireworks: bool
+    ) -> None:
+        self.request = request
+        self.deployment = deployment
+        self.plan = planned
+        self.chat = chat
+        self.fireworks = fireworks
+        self.path = b"/chat/completions" if chat else b"/completions"
+
+    # ---- whole answers
+
+    async def answer(self) -> Response:
+        parts = self.plan.parts
+        if len(parts) == 1:
+            raw = await relay.fetch(self.deployment, self.path, parts[0].body)
+            answer = _load(raw)
+        else:
+            raw = b""
+            answers_ = await _gather([relay.fetch(self.deployment, self.path, part.body) for part in parts])
+            answer = merge_answers([_load(one) for one in answers_], self.plan.choices_each)
+        self._count(answer.get("usage"))
+        shaped = self._shape(answer)
+        return Response(raw if shaped is answer and raw else orjson.dumps(shaped))
+
+    def _shape(self, answer: JSON) -> JSON:
+        """The answer in the caller's dialect; the very same object if nothing had to change."""
+        name = self.deployment.name
+        if self.plan.echo:
+            for choice in answer["choices"]:
+                choice["text"] = self.plan.echo[choice["index"] // self.plan.choices_each] + choice["text"]
+        if self.fireworks:
+            return answers.fireworks_answer(answer, name, self.chat, False, self._echo_lengths())
+        if not (self.plan.rewrite or self.plan.echo or answer.get("model") != name):
+            return answer
+        lengths = self._echo_lengths()
+        choices = [
+            answers.v1_choice(choice, self.chat, lengths.get(choice["index"], 0))
+            for choice in answer["choices"]
+        ]
+        return {**answer, "model": name, "choices": choices}
+
+    def _echo_lengths(self) -> dict[int, int]:
+        each = self.plan.choices_each
+        return {
+            prompt * each + index: len(text)
+            for prompt, text in enumerate(self.plan.echo)
+            for index in range(each)
+        }
+
+    # ---- streams
+
+    async def stream(self) -> None:
+        headers = STREAM_HEADERS % self.request.id.encode()
+        connection = self.request.connection
+        parts = self.plan.parts
+        if len(parts) == 1 and not self.plan.echo:
+            translator = self._translator(self.plan.include_usage)
+            try:
+                outcome = await relay.stream(
+                    self.deployment, self.path, parts[0].body, connection, headers, translator
+                )
+                self._finish_record(outcome.first, outcome.error)
+            finally:
+                self._count(translator.usage, translator.pieces)
+            return
+        await self._stream_merged(headers)
+
+    def _translator(self, include_usage: bool) -> Relayed | Rewritten:
+        if not self.fireworks and not self.plan.rewrite:
+            names = (self.deployment.engine_model, self.deployment.name)
+            return Relayed(include_usage, None if names[0] == names[1] else names)
+        return Rewritten(
+            self._rewriter(), include_usage=include_usage and not self.fireworks, hold_last=self.fireworks
+        )
+
+    def _rewriter(
+        self, shift: int = 0, identity: JSON | None = None
+    ) -> Callable[[JSON, dict[int, int]], JSON]:
+        """Shapes a chunk; `shift` moves choice indexes and `identity` unites merged parts."""
+        name, chat, lengths = self.deployment.name, self.chat, self._echo_lengths()
+
+        def rewrite(chunk: JSON, offsets: dict[int, int]) -> JSON:
+            before: dict[int, int] = {}
+            for choice in chunk.get("choices") or ():
+                index = choice.get("index", 0)
+                choice["index"] = index + shift
+                before[index + shift] = offsets.get(index, 0) + lengths.get(index + shift, 0)
+            if identity is not None:
+                chunk.update(identity)
+            if self.fireworks:
+                return answers.fireworks_answer(chunk, name, chat, True, before)
+            choices = [
+                answers.v1_choice(choice, chat, before[choice["index"]])
+                for choice in chunk.get("choices") or ()
+            ]
+            return {**chunk, "model": name, "choices": choices}
+
+        return rewrite
+
+    async def _stream_merged(self, headers: bytes) -> None:
+        """Several requests to the engine, one stream to the caller."""
+        identity: JSON = {
+            "id": ("chatcmpl-" if self.chat else "cmpl-") + self.request.id,
+            "created": int(time.time()),
+        }
+        merged = Merged(self.request.connection, headers, self.plan.choices_each)
+        for prompt, text in enumerate(self.plan.echo):
+            for index in range(self.plan.choices_each):
+                position = prompt * self.plan.choices_each + index
+                choice = {"index": position, "text": text, "finish_reason": None}
+                chunk = {**identity, "object": "text_completion", "choices": [choice]}
+                merged.preface.append(self._rewriter()(chunk, {}))
+        translators = [
+            Rewritten(self._rewriter(part.index, identity), hold_last=self.fireworks, done=False)
+            for part in self.plan.parts
+        ]
+        streams = [
+            relay.stream(self.deployment, self.path, part.body, merged.part(), headers, translator)
+            for part, translator in zip(self.plan.parts, translators, strict=True)
+        ]
+        error: PaddockError | None = None
+        try:
+            outcomes = await _gather(streams)
+            error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+        except EngineRefused as refusal:
+            error = refused(refusal)
+        except PaddockError as failure:
+            error = failure
+        finally:
+            usage = merged.usage([translator.usage for translator in translators])
+            self._count(usage, sum(translator.pieces for translator in translators))
+        if error is not None and not merged.started:
+            raise error
+        wanted = usage if self.plan.include_usage and not self.fireworks else None
+        shell = {**identity, "object": "chat.completion.chunk" if self.chat else "text_completion"}
+        merged.close(
+            error,
+            {**shell, "model": self.deployment.name, "choices": [], "usage": wanted} if wanted else None,
+        )
+        self._finish_record(merged.first, error)
+
+    # ---- counting
+
+    def _count(self, usage: JSON | None, pieces: int = 0) -> None:
+        record = self.request.record
+        if usage:
+            record.prompt_tokens = usage.get("prompt_tokens") or 0
+            record.completion_tokens = usage.get("completion_tokens") or 0
+            record.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        else:
+            # An aborted stream has no usage: each piece that was relayed held a token. The first one of a
+            # chat only names the role.
+            record.completion_tokens = max(0, pieces - self.chat)
+
+    def _finish_record(self, first: float, error: PaddockError | None) -> None:
+        record = self.request.record
+        record.status = 200
+        record.first_token = first - self.request.started if first else 0.0
+        if error is not None:
+            record.outcome = error.code
+
+
+async def _gather(awaitables: list[Any]) -> list[Any]:
+    """Like asyncio.gather, but the first failure cancels the rest and is raised bare."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def _load(raw: bytes) -> JSON:
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise relay.broken_answer("it is not JSON") from None
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+        raise relay.broken_answer("it has no choices")
+    return answer

@@ -1,0 +1,201 @@
+"""Pure translation of an engine's event stream; each class is a `paddock.inference.relay.Translator`.
+
+`Relayed` passes OpenAI's chunks on untouched and looks only for what must be counted or left out.
+`Rewritten` parses each chunk: for Fireworks' exact fields, for logprobs, and for merged streams.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from paddock.errors import EngineFailed, PaddockError
+from paddock.gateway.openai.errors import engine_error, error_body
+
+JSON = dict[str, Any]
+DONE = b"data: [DONE]\n\n"
+
+
+class Relayed:
+    """Passes whole events on as they come.
+
+    Args:
+        include_usage: whether the caller asked for the usage chunk; the engine always sends it.
+        rename: the engine's name of the model and the caller's, if they differ.
+
+    Attributes:
+        usage: the engine's usage object, once it came.
+        pieces: content chunks passed on.
+    """
+
+    def __init__(self, include_usage: bool, rename: tuple[str, str] | None = None) -> None:
+        self.usage: JSON | None = None
+        self.pieces = 0
+        self._include_usage = include_usage
+        self._rename = _renaming(*rename) if rename else None
+        self._rest = b""
+        self._done = False
+
+    def feed(self, data: bytes) -> bytes:
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        if self._rest:
+            data = self._rest + data
+        if data.endswith(b"\n\n"):
+            self._rest = b""
+        else:
+            end = data.rfind(b"\n\n") + 2
+            if end == 1:
+                self._rest = data
+                return b""
+            data, self._rest = data[:end], data[end:]
+        self.pieces += data.count(b"\n\n")
+        # Inside a JSON string the quotes would be escaped, so these match keys only.
+        if b'"usage":' in data or b'"error":' in data or data.startswith(b"error:"):
+            data = b"".join(self._look(event) for event in data.split(b"\n\n") if event)
+        if data.endswith(DONE):
+            self._done = True
+            self.pieces -= 1
+        return self._rename(data) if self._rename else data
+
+    def finish(self) -> bytes:
+        if self._rest.strip():
+            raise EngineFailed("the engine's stream ended in the middle of an event")
+        return b"" if self._done else DONE
+
+    def fail(self, error: PaddockError) -> bytes:
+        return error_event(error)
+
+    def _look(self, event: bytes) -> bytes:
+        chunk = parse_event(event)
+        if chunk is None:
+            return event + b"\n\n"
+        usage = chunk.pop("usage", _ABSENT)
+        if usage is _ABSENT:
+            return event + b"\n\n"
+        if usage:
+            self.usage = usage
+        if self._include_usage:
+            return event + b"\n\n"
+        return dump_event(chunk) if chunk.get("choices") else b""
+
+
+class Rewritten:
+    """Parses each event and sends what `rewrite` makes of it.
+
+    Args:
+        rewrite: (chunk, characters of text sent before by choice) -> chunk, or None to leave it out.
+        include_usage: whether the caller asked for the usage chunk.
+        hold_last: keep the chunk with the finish reason back until the usage can be put into it, which is
+            where Fireworks sends it.
+        done: whether this ends the caller's stream; a part of a merged one leaves that to the whole.
+    """
+
+    def __init__(
+        self,
+        rewrite: Callable[[JSON, dict[int, int]], JSON | None],
+        *,
+        include_usage: bool = False,
+        hold_last: bool = False,
+        done: bool = True,
+    ) -> None:
+        self.usage: JSON | None = None
+        self.pieces = 0
+        self._rewrite = rewrite
+        self._include_usage = include_usage
+        self._hold_last = hold_last
+        self._done = done
+        self._held: JSON | None = None
+        self._rest = b""
+        self._offsets: dict[int, int] = {}
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._rest + data.replace(b"\r\n", b"\n")
+        *events, self._rest = data.split(b"\n\n")
+        return b"".join([self._event(event) for event in events if event])
+
+    def finish(self) -> bytes:
+        if self._rest.strip():
+            raise EngineFailed("the engine's stream ended in the middle of an event")
+        return self._release() + (DONE if self._done else b"")
+
+    def fail(self, error: PaddockError) -> bytes:
+        return self._release() + (error_event(error) if self._done else b"")
+
+    def _event(self, event: bytes) -> bytes:
+        chunk = parse_event(event)
+        if chunk is None:
+            return b""
+        usage = chunk.get("usage")
+        if usage:
+            self.usage = usage
+        choices = chunk.get("choices") or ()
+        if not choices and not (self._include_usage and usage):
+            return b""
+        rewritten = self._rewrite(chunk, self._offsets)
+        for choice in choices:
+            text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
+            index = choice.get("index", 0)
+            self._offsets[index] = self._offsets.get(index, 0) + len(text)
+        if rewritten is None:
+            return b""
+        self.pieces += 1
+        if not self._hold_last:
+            return dump_event(rewritten)
+        out = self._release()
+        if any(choice.get("finish_reason") for choice in rewritten.get("choices") or ()):
+            self._held = rewritten
+            return out
+        return out + dump_event(rewritten)
+
+    def _release(self) -> bytes:
+        if self._held is None:
+            return b""
+        held, self._held = self._held, None
+        if self.usage is not None:
+            held = {**held, "usage": {name: self.usage.get(name, 0) for name in _USAGE}}
+        return dump_event(held)
+
+
+def parse_event(event: bytes) -> JSON | None:
+    """The JSON object of one event; None for `[DONE]`, comments and other fields.
+
+    Raises:
+        PaddockError: the event is an error.
+        EngineFailed: it is not JSON.
+    """
+    data = b"".join(line[5:].lstrip() for line in event.split(b"\n") if line.startswith(b"data:"))
+    if event.startswith(b"error:"):
+        data = event[6:].strip()
+    if not data or data == b"[DONE]":
+        return None
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise EngineFailed("the engine sent an event that is not JSON") from None
+    if not isinstance(chunk, dict):
+        raise EngineFailed("the engine sent an event that is not an object")
+    if event.startswith(b"error:") or chunk.get("error"):
+        raise engine_error(502, data, None)
+    return chunk
+
+
+def dump_event(chunk: JSON) -> bytes:
+    return b"data: %b\n\n" % orjson.dumps(chunk)
+
+
+def error_event(error: PaddockError) -> bytes:
+    return b"data: %b\n\n" % error_body(error)
+
+
+_ABSENT: Any = object()
+_USAGE = ("prompt_tokens", "total_tokens", "completion_tokens")
+
+
+def _renaming(engine_name: str, name: str) -> Callable[[bytes], bytes]:
+    pattern = re.compile(rb'"model":\s*' + re.escape(orjson.dumps(engine_name)))
+    replacement = b'"model":' + orjson.dumps(name)
+    return lambda data: pattern.sub(lambda _: replacement, data)

@@ -1,0 +1,1 @@
+"""Routes that are no dialect: health, metrics, documentation."""

@@ -1,0 +1,70 @@
+"""What Paddock itself says: health, readiness, metrics and the documentation of every route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from paddock.errors import PaddockError
+from paddock.gateway.app import Mount, Route
+from paddock.gateway.http import Request, Response
+from paddock.gateway.metrics import Metrics
+from paddock.gateway.own.docs import openapi, page
+from paddock.inference.routing import Routes
+
+
+def error_body(error: PaddockError) -> bytes:
+    """The same shape as OpenAI's: one that every client of this server already reads."""
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return orjson.dumps(
+        {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+    )
+
+
+def mount(
+    routes: Routes, metrics: Metrics, refusal: Callable[[], PaddockError | None], documented: Sequence[Mount]
+) -> Mount:
+    """
+    Args:
+        refusal: why no requests are taken at the moment, or None if they are.
+        documented: the other mounts, for /docs.
+    """
+
+    async def healthz(request: Request) -> Response:
+        reason = refusal()
+        if reason is not None:
+            return Response(orjson.dumps({"status": reason.code, "message": reason.message}), 503)
+        return Response(b'{"status":"ok"}')
+
+    async def readyz(request: Request) -> Response:
+        waiting = {one.name: one.problem for one in routes.all() if not one.replicas}
+        reason = refusal()
+        if reason is not None or waiting:
+            return Response(orjson.dumps({"status": "waiting", "models": waiting}), 503)
+        return Response(b'{"status":"ok"}')
+
+    async def scrape(request: Request) -> Response:
+        return Response(metrics.render(), content_type=b"text/plain; version=0.0.4; charset=utf-8")
+
+    async def docs(request: Request) -> Response:
+        return Response(page(mounts), content_type=b"text/html; charset=utf-8")
+
+    async def document(request: Request) -> Response:
+        return Response(orjson.dumps(openapi(mounts)))
+
+    own = Mount(
+        "",
+        "Paddock",
+        error_body,
+        [
+            Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True),
+            Route("GET", "/readyz", readyz, "200 once every wished model serves.", always=True),
+            Route("GET", "/metrics", scrape, "Counts and latencies for Prometheus.", always=True),
+            Route("GET", "/docs", docs, "This page.", always=True),
+            Route("GET", "/openapi.json", document, "The same as an OpenAPI 3.1 document.", always=True),
+            Route("GET", "/", docs, "The same page as /docs.", always=True),
+        ],
+    )
+    mounts = [*documented, own]
+    return own

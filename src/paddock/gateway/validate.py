@@ -1,0 +1,102 @@
+"""Checks a request body against its schema and says in one sentence what would be right."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from paddock.errors import InvalidRequest
+
+# Of a union pydantic reports each branch; a person wants one sentence for the field.
+_UNIONS = {
+    "content": 'a string or a list of parts like {"type": "text", "text": "..."}',
+    "input": "a non-empty string, a list of strings, a list of token ids, or a list of lists of token ids",
+    "prompt": "a string, a list of strings, a list of token ids, or a list of lists of token ids",
+    "stop": "a string or a list of at most 16 strings",
+    "tool_choice": '"none", "auto", "required" or {"type": "function", "function": {"name": "..."}}',
+}
+_TYPES = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least {}"),
+    "less_than_equal": ("le", "at most {}"),
+    "greater_than": ("gt", "greater than {}"),
+    "less_than": ("lt", "less than {}"),
+}
+
+
+def parse(adapter: TypeAdapter[Any], body: bytes) -> dict[str, Any]:
+    """The body as a dictionary without its null fields.
+
+    Raises:
+        InvalidRequest: the body is not JSON, or a field is missing, of a wrong type or out of range.
+    """
+    try:
+        fields: dict[str, Any] = adapter.validate_json(body)
+    except ValidationError as error:
+        raise _explain(error) from None
+    if None in fields.values():
+        return {name: value for name, value in fields.items() if value is not None}
+    return fields
+
+
+def _explain(error: ValidationError) -> InvalidRequest:
+    details = error.errors(include_url=False)
+    # A field that is there and wrong says more than one that is missing.
+    detail = next((one for one in details if one["type"] != "missing"), details[0])
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "json_invalid":
+        return InvalidRequest(f"the body is not valid JSON: {context['error']}", code="invalid_json")
+    location = list(detail["loc"])
+    for index, name in enumerate(location[:-1]):
+        # `content.str`, `prompt.list[str].1`: what follows the name is a branch, not a field.
+        if name in _UNIONS:
+            location = location[: index + 1]
+            value = _UNKNOWN
+            return _must(location, _UNIONS[str(name)], value)
+    if kind == "missing":
+        return InvalidRequest(
+            f"{_dotted(location)} is required", param=_dotted(location), code="missing_field"
+        )
+    if kind in _TYPES:
+        return _must(location, _TYPES[kind], value)
+    if kind in _BOUNDS:
+        bound, phrase = _BOUNDS[kind]
+        return _must(location, phrase.format(context[bound]), value)
+    if kind == "literal_error":
+        return _must(location, f"one of {context['expected']}".replace("'", '"'), value)
+    if kind == "too_short":
+        return InvalidRequest(f"{_dotted(location)} must not be empty", param=_dotted(location))
+    if kind == "string_too_short":
+        return InvalidRequest(f"{_dotted(location)} must not be an empty string", param=_dotted(location))
+    if kind == "too_long":
+        return _must(location, f"at most {context['max_length']} items", _UNKNOWN)
+    return InvalidRequest(f"{_dotted(location)}: {detail['msg']}", param=_dotted(location))
+
+
+_UNKNOWN = object()
+
+
+def _must(location: list[int | str], right: str, value: Any) -> InvalidRequest:
+    name = _dotted(location)
+    wrong = "" if value is _UNKNOWN else f", not {_shown(value)}"
+    return InvalidRequest(f"{name or 'the body'} must be {right}{wrong}", param=name or None)
+
+
+def _dotted(location: list[int | str]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,163 @@
+"""Sends a request to a replica and brings the answer back, whole or as it is generated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from paddock.errors import EngineFailed, PaddockError
+from paddock.inference.routing import Deployment
+from paddock.inference.upstream import Body, Flow
+
+
+class Downstream(Protocol):
+    """The caller's side of a stream: a connection that can hold us back."""
+
+    on_pause: Callable[[], None] | None
+    on_resume: Callable[[], None] | None
+
+    def start_stream(self, status: int, headers: bytes) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def end_stream(self) -> None: ...
+
+
+class Translator(Protocol):
+    """Turns an engine's stream into a dialect's. Pure: bytes in, bytes out."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for these bytes; may keep an unfinished event back."""
+
+    def finish(self) -> bytes:
+        """What to send when the engine's answer is whole."""
+
+    def fail(self, error: PaddockError) -> bytes:
+        """The dialect's last words when the engine broke off."""
+
+
+class EngineRefused(PaddockError):
+    """The engine answered with an error status; the dialect decides what the caller is told."""
+
+    code = "engine_refused"
+    status = 502
+
+    def __init__(self, status: int, body: bytes, headers: Mapping[bytes, bytes]) -> None:
+        super().__init__(f"the engine answered with status {status}")
+        self.engine_status = status
+        self.body = body
+        self.headers = headers
+
+
+async def fetch(deployment: Deployment, path: bytes, body: bytes, *, own_route: bool = False) -> bytes:
+    """The engine's whole answer to a POST.
+
+    Args:
+        path: below the engine's OpenAI prefix; with `own_route` below its root.
+
+    Raises:
+        EngineRefused: it answered with an error.
+        EngineFailed, EngineTimeout, Unavailable: it could not be asked, or broke off.
+    """
+    replica = deployment.pick()
+    sink = Body()
+    replica.in_flight += 1
+    try:
+        await replica.upstream.send(
+            b"POST", path if own_route else replica.upstream.prefix + path, body, sink
+        )
+    finally:
+        replica.in_flight -= 1
+    if sink.status != 200:
+        raise EngineRefused(sink.status, sink.data, sink.headers)
+    return sink.data
+
+
+async def stream(
+    deployment: Deployment,
+    path: bytes,
+    body: bytes,
+    downstream: Downstream,
+    headers: bytes,
+    translator: Translator,
+) -> StreamOutcome:
+    """Relays the engine's stream to `downstream`, which starts with the first bytes of an answer.
+
+    An engine that breaks off in the middle ends the stream with the dialect's error event.
+
+    Raises:
+        EngineRefused, EngineFailed, EngineTimeout, Unavailable: nothing was sent yet; answer as you like.
+    """
+    replica = deployment.pick()
+    sink = StreamOutcome(downstream, headers, translator)
+    flow = Flow()
+    downstream.on_pause, downstream.on_resume = flow.pause, flow.resume
+    replica.in_flight += 1
+    try:
+        await replica.upstream.send(b"POST", replica.upstream.prefix + path, body, sink, flow)
+    except PaddockError as error:
+        if not sink.started:
+            raise
+        sink.error = error
+    finally:
+        replica.in_flight -= 1
+        downstream.on_pause = downstream.on_resume = None
+    if sink.status != 200 and not sink.started:
+        raise EngineRefused(sink.status, b"".join(sink.refusal), sink.headers)
+    sink.close()
+    return sink
+
+
+class StreamOutcome:
+    """The sink of a stream, and afterwards what became of it.
+
+    Attributes:
+        started: whether anything was sent to the caller.
+        first: `time.perf_counter()` at the first bytes of the answer; 0.0 before.
+        error: why the stream was cut short, if it was.
+    """
+
+    def __init__(self, downstream: Downstream, headers: bytes, translator: Translator) -> None:
+        self.status = 0
+        self.started = False
+        self.first = 0.0
+        self.error: PaddockError | None = None
+        self.headers: Mapping[bytes, bytes] = {}
+        self.refusal: list[bytes] = []
+        self._downstream = downstream
+        self._headers = headers
+        self._translator = translator
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self.status = status
+        self.headers = headers
+
+    def on_data(self, data: bytes) -> None:
+        if self.status != 200:
+            self.refusal.append(data)
+            return
+        out = self._translator.feed(data)
+        if out:
+            self._send(out)
+
+    def close(self) -> None:
+        try:
+            last = self._translator.finish() if self.error is None else self._translator.fail(self.error)
+        except PaddockError as error:
+            self.error = error
+            last = self._translator.fail(error)
+        if last or not self.started:
+            self._send(last)
+        self._downstream.end_stream()
+
+    def _send(self, data: bytes) -> None:
+        if not self.started:
+            self.started = True
+            self.first = time.perf_counter()
+            self._downstream.start_stream(200, self._headers)
+        self._downstream.write(data)
+
+
+def broken_answer(what: str) -> EngineFailed:
+    return EngineFailed(f"the engine sent an answer that is not understood: {what}")

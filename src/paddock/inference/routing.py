@@ -1,0 +1,104 @@
+"""Which deployment a request's `model` means, and which replica of it takes the request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from paddock.errors import InvalidRequest, ModelNotFound, Unavailable
+from paddock.inference.upstream import Upstream
+
+
+@dataclass(slots=True, eq=False)
+class Replica:
+    """One engine that can take requests now."""
+
+    upstream: Upstream
+    in_flight: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Deployment:
+    """What the gateway knows of a served model.
+
+    Attributes:
+        name: what callers call it.
+        engine: `llama.cpp`, or `attached` for a server that somebody else runs.
+        engine_model: what the engine calls the model.
+        context_length: tokens of prompt and answer together; 0 if not known.
+        embeds: whether it answers /embeddings.
+        tools: whether its chat template renders tools.
+        sampling: the model's own defaults, as its generation_config.json gives them.
+        problem: why it has no replica, for a person.
+    """
+
+    name: str
+    engine: str
+    engine_model: str
+    context_length: int = 0
+    generates: bool = True
+    embeds: bool = False
+    tools: bool = True
+    sampling: dict[str, float] = field(default_factory=dict)
+    owned_by: str = "paddock"
+    created: int = field(default_factory=lambda: int(time.time()))
+    replicas: list[Replica] = field(default_factory=list)
+    problem: str = "it is still starting"
+
+    def pick(self) -> Replica:
+        """The replica with the fewest requests in flight.
+
+        Raises:
+            Unavailable: no replica is ready.
+        """
+        replicas = self.replicas
+        if len(replicas) == 1:
+            return replicas[0]
+        if not replicas:
+            raise Unavailable(f"model {self.name!r} has no engine ready: {self.problem}", retry_after=1)
+        return min(replicas, key=lambda replica: replica.in_flight)
+
+
+class Routes:
+    """The served models by every name that callers use for them."""
+
+    def __init__(self, deployments: Iterable[Deployment] = ()) -> None:
+        self._by_name = {deployment.name: deployment for deployment in deployments}
+
+    def add(self, deployment: Deployment) -> None:
+        self._by_name[deployment.name] = deployment
+
+    def all(self) -> list[Deployment]:
+        return list(self._by_name.values())
+
+    def resolve(self, model: str) -> Deployment:
+        """The deployment that `model` means: its name, or its last segment if only one bears it.
+
+        Raises:
+            ModelNotFound: nothing is called so; the message lists what is served.
+            InvalidRequest: several are.
+        """
+        exact = self._by_name.get(model)
+        if exact is not None:
+            return exact
+        last = _last_segment(model)
+        found = [one for one in self._by_name.values() if last and _last_segment(one.name) == last]
+        # `other-org/foal` is another model, not a short name of `paddock/foal`.
+        if len(found) == 1 and _is_short(model):
+            return found[0]
+        if len(found) > 1 and _is_short(model):
+            names = ", ".join(sorted(one.name for one in found))
+            raise InvalidRequest(
+                f"model {model!r} is ambiguous; use one of {names}", param="model", code="model_ambiguous"
+            )
+        served = ", ".join(sorted(self._by_name)) or "none"
+        raise ModelNotFound(f"model {model!r} is not served here; served models: {served}", param="model")
+
+
+def _last_segment(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
+def _is_short(model: str) -> bool:
+    return "/" not in model or (model.startswith("accounts/") and "/models/" in model)
