@@ -17,12 +17,13 @@ END_OF_CHUNKS = b"\r\n0\r\n\r\n"
 
 @dataclass(frozen=True)
 class Answer:
-    """Seconds until the body's first byte and until its end; the status; the body without its framing."""
+    """Seconds until the body's first byte and until its end; status; body without framing; bytes received."""
 
     first: float
     total: float
     status: int
     body: bytes
+    wire: int
 
     @property
     def events(self) -> list[bytes]:
@@ -85,7 +86,8 @@ def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> by
 def parsed(data: bytes, first: float = 0.0, total: float = 0.0) -> Answer:
     """A whole HTTP response as an Answer with the given times."""
     head, _, body = data.partition(b"\r\n\r\n")
-    return Answer(first, total, int(head[9:12]), _unchunk(body) if CHUNKED in head.lower() else body)
+    whole = _unchunk(body) if CHUNKED in head.lower() else body
+    return Answer(first, total, int(head[9:12]), whole, len(data))
 
 
 def check_plain(answer: Answer, text: str) -> None:
