@@ -1,0 +1,1 @@
+"""The transport as it is written by hand."""

@@ -1,0 +1,1 @@
+"""The transport without `await`: generated, see `tools/unasync.py`."""
