@@ -34,6 +34,7 @@ class Plan:
     Attributes:
         choices_each: choices for each prompt, one part each, if the gateway fans out.
         echo: the prompts' texts, if the gateway must put them before the answers.
+        collect: whether the engine streams although the caller wants one answer.
         rewrite: whether chunks need more than passing on.
         top_logprobs: alternatives that the caller asked for; the engine may send more.
     """
@@ -43,6 +44,7 @@ class Plan:
     parts: list[Part]
     choices_each: int = 1
     echo: list[str] = field(default_factory=list)
+    collect: bool = False
     rewrite: bool = False
     top_logprobs: int = 0
 
@@ -92,23 +94,15 @@ async def _plan_llama_cpp(
                 body["seed"] = (seed + choice) % llama_cpp.SEEDS
             parts.append(Part(number * n + choice, orjson.dumps(body)))
     echo = await llama_cpp.texts(deployment, prompts) if fields.get("echo") else []
-    return Plan(
-        stream,
-        include_usage,
-        parts,
-        n,
-        echo,
-        rewrite=top_logprobs is not None,
-        top_logprobs=top_logprobs or 0,
-    )
+    rewrite = top_logprobs is not None
+    top = top_logprobs or 0
+    return Plan(stream, include_usage, parts, n, echo, collect=not stream, rewrite=rewrite, top_logprobs=top)
 
 
 def _check_together(fields: JSON, chat: bool) -> None:
     if chat:
         if fields.get("top_logprobs") is not None and not fields.get("logprobs"):
             raise InvalidRequest("top_logprobs is only taken with logprobs: true", param="top_logprobs")
-        if fields.get("max_tokens") == 0:
-            raise InvalidRequest("max_tokens must be at least 1, not 0", param="max_tokens")
         if "tool_choice" in fields and fields["tool_choice"] != "none" and not fields.get("tools"):
             raise InvalidRequest("tool_choice is only taken with tools", param="tool_choice")
     elif fields.get("best_of") is not None and fields["best_of"] < fields.get("n", 1):

@@ -74,6 +74,24 @@ async def fetch(deployment: Deployment, path: bytes, body: bytes, *, own_route: 
     return sink.data
 
 
+async def collect(deployment: Deployment, path: bytes, body: bytes, feed: Callable[[bytes], None]) -> None:
+    """Gives the engine's whole event stream to `feed`, for a caller who wants one answer.
+
+    Raises:
+        EngineRefused: it answered with an error.
+        EngineFailed, EngineTimeout, Unavailable: it could not be asked, or broke off.
+    """
+    replica = deployment.pick()
+    sink = _Collected(feed)
+    replica.in_flight += 1
+    try:
+        await replica.upstream.send(b"POST", replica.upstream.prefix + path, body, sink)
+    finally:
+        replica.in_flight -= 1
+    if sink.status != 200:
+        raise EngineRefused(sink.status, sink.data, sink.headers)
+
+
 async def stream(
     deployment: Deployment,
     path: bytes,
@@ -107,6 +125,22 @@ async def stream(
         raise EngineRefused(sink.status, b"".join(sink.refusal), sink.headers)
     sink.close()
     return sink
+
+
+class _Collected(Body):
+    """Feeds a good answer on and keeps a bad one."""
+
+    __slots__ = ("_feed",)
+
+    def __init__(self, feed: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._feed = feed
+
+    def on_data(self, data: bytes) -> None:
+        if self.status == 200:
+            self._feed(data)
+        else:
+            super().on_data(data)
 
 
 class StreamOutcome:

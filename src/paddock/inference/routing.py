@@ -29,6 +29,7 @@ class Deployment:
         context_length: tokens of prompt and answer together; 0 if not known.
         embeds: whether it answers /embeddings.
         tools: whether its chat template renders tools.
+        vocabulary: number of token ids; 0 if not known.
         sampling: the model's own defaults, as its generation_config.json gives them.
         problem: why it has no replica, for a person.
     """
@@ -40,6 +41,7 @@ class Deployment:
     generates: bool = True
     embeds: bool = False
     tools: bool = True
+    vocabulary: int = 0
     sampling: dict[str, float] = field(default_factory=dict)
     owned_by: str = "paddock"
     created: int = field(default_factory=lambda: int(time.time()))

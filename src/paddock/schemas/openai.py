@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import Required, TypedDict
 
 # Unknown fields are kept: whether an engine takes one is for the engine's parameter table to say.
@@ -20,20 +20,20 @@ TokenId = Annotated[int, Field(ge=0)]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
+@with_config(_WIRE)
 class StreamOptions(TypedDict, total=False):
-    __pydantic_config__ = _WIRE
     include_usage: Annotated[bool | None, Field(description="Send a last chunk with `usage` and no choices.")]
 
 
+@with_config(_WIRE)
 class Sampling(TypedDict, total=False):
     """Fields that chat and plain completions share."""
 
-    __pydantic_config__ = _WIRE
     model: Required[Annotated[str, Field(min_length=1, description="Name of a served model, long or short.")]]
     stream: Annotated[bool | None, Field(description="Answer with server-sent events.")]
     stream_options: StreamOptions | None
     n: Annotated[int | None, Field(ge=1, le=128, description="How many choices to generate.")]
-    max_tokens: Annotated[int | None, Field(ge=0, description="Most tokens to generate for a choice.")]
+    max_tokens: Annotated[int | None, Field(ge=1, description="Most tokens to generate for a choice.")]
     temperature: Annotated[float | None, Field(ge=0, le=2, description="0 always takes the likeliest token.")]
     top_p: Annotated[float | None, Field(ge=0, le=1, description="Nucleus sampling: probability mass kept.")]
     top_k: Annotated[int | None, Field(ge=-1, description="Keep the k likeliest tokens; 0 or -1 keeps all.")]
@@ -59,14 +59,14 @@ class Sampling(TypedDict, total=False):
     response_format: Annotated[dict[str, Any] | None, Field(description="json_object or json_schema.")]
 
 
+@with_config(_WIRE)
 class ContentPart(TypedDict, total=False):
-    __pydantic_config__ = _WIRE
     type: Required[str]
     text: str | None
 
 
+@with_config(_WIRE)
 class Message(TypedDict, total=False):
-    __pydantic_config__ = _WIRE
     role: Required[Role]
     content: str | list[ContentPart] | None
     name: str | None
@@ -74,19 +74,20 @@ class Message(TypedDict, total=False):
     tool_call_id: str | None
 
 
+@with_config(_WIRE)
 class FunctionDefinition(TypedDict, total=False):
-    __pydantic_config__ = _WIRE
     name: Required[Annotated[str, Field(min_length=1, max_length=64)]]
     description: str | None
     parameters: dict[str, Any] | None
 
 
+@with_config(_WIRE)
 class Tool(TypedDict, total=False):
-    __pydantic_config__ = _WIRE
     type: Required[Literal["function"]]
     function: Required[FunctionDefinition]
 
 
+@with_config(_WIRE)
 class ChatCompletionRequest(Sampling, total=False):
     """Body of POST /chat/completions."""
 
@@ -101,6 +102,7 @@ class ChatCompletionRequest(Sampling, total=False):
     parallel_tool_calls: bool | None
 
 
+@with_config(_WIRE)
 class CompletionRequest(Sampling, total=False):
     """Body of POST /completions."""
 
@@ -116,10 +118,10 @@ class CompletionRequest(Sampling, total=False):
     best_of: Annotated[int | None, Field(ge=1, le=128)]
 
 
+@with_config(_WIRE)
 class EmbeddingRequest(TypedDict, total=False):
     """Body of POST /embeddings."""
 
-    __pydantic_config__ = _WIRE
     model: Required[Annotated[str, Field(min_length=1)]]
     input: Required[
         Annotated[

@@ -18,15 +18,47 @@ DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for /completions; a chat runs until the model stops."""
 
 _PASSED = frozenset(
-    "temperature top_p top_k min_p typical_p presence_penalty frequency_penalty logit_bias stop stream"
-    # llama.cpp's own, under its own names.
-    " grammar ignore_eos mirostat mirostat_tau mirostat_eta dynatemp_range dynatemp_exponent dry_multiplier"
-    " dry_base dry_allowed_length dry_sequence_breakers xtc_probability xtc_threshold repeat_last_n".split()
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "typical_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "stop",
+        # llama.cpp's own, under its own names.
+        "grammar",
+        "ignore_eos",
+        "repeat_last_n",
+        "mirostat",
+        "mirostat_tau",
+        "mirostat_eta",
+        "dynatemp_range",
+        "dynatemp_exponent",
+        "dry_multiplier",
+        "dry_base",
+        "dry_allowed_length",
+        "dry_sequence_breakers",
+        "xtc_probability",
+        "xtc_threshold",
+    }
 )
 _TRANSLATED = frozenset(
-    "model n max_tokens repetition_penalty seed response_format logprobs context_length_exceeded_behavior".split()
+    {
+        "model",
+        "stream",
+        "n",
+        "max_tokens",
+        "logit_bias",
+        "repetition_penalty",
+        "seed",
+        "response_format",
+        "logprobs",
+        "context_length_exceeded_behavior",
+    }
 )
-_NO_EFFECT = frozenset("user metadata store service_tier safety_identifier prompt_cache_key".split())
+_NO_EFFECT = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
 """Bookkeeping for OpenAI's own platform: accepted because clients send it, and without any meaning here."""
 
 _REFUSED = {
@@ -38,14 +70,30 @@ _REFUSED = {
     "suffix": "filling in the middle is not offered",
 }
 _COMMON = _PASSED | _TRANSLATED | _NO_EFFECT | frozenset(_REFUSED)
-CHAT = _COMMON | frozenset(
-    "messages max_completion_tokens top_logprobs tools tool_choice parallel_tool_calls modalities"
-    " reasoning_effort chat_template_kwargs".split()
-)
-COMPLETION = _COMMON | frozenset("prompt echo best_of".split())
+CHAT = _COMMON | {
+    "messages",
+    "max_completion_tokens",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "modalities",
+    "reasoning_effort",
+    "chat_template_kwargs",
+}
+COMPLETION = _COMMON | {"prompt", "echo", "best_of"}
 
-# OpenAI's defaults, where llama.cpp has others of its own.
-_DEFAULTS: JSON = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+# Sampling: OpenAI's defaults, where llama.cpp has others of its own. Streaming: llama.cpp notices that its
+# caller has left only while it streams, and while it still reads the prompt only if it reports progress.
+_ALWAYS: JSON = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "min_p": 0.0,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "return_progress": True,
+}
 
 
 def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON, int | None]:
@@ -55,11 +103,9 @@ def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON
         UnsupportedParameter: llama.cpp, or the model, cannot honour a field.
     """
     _refuse(fields, chat)
-    body: JSON = {"model": deployment.engine_model, **_DEFAULTS, **deployment.sampling}
+    body: JSON = {**_ALWAYS, **deployment.sampling}
     for name in _PASSED & fields.keys():
         body[name] = fields[name]
-    if fields.get("stream"):
-        body["stream_options"] = {"include_usage": True}
     if "repetition_penalty" in fields:
         body["repeat_penalty"] = fields["repetition_penalty"]
     if body.keys() & {"repeat_penalty", "presence_penalty", "frequency_penalty"}:
@@ -72,8 +118,10 @@ def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON
         limit = DEFAULT_COMPLETION_TOKENS
     if limit is not None:
         body["max_tokens"] = limit
+    if "logit_bias" in fields:
+        body["logit_bias"] = _logit_bias(fields["logit_bias"], deployment)
     if "response_format" in fields:
-        body["response_format"] = _response_format(fields["response_format"])
+        body |= _response_format(fields["response_format"], chat)
     if not chat:
         return body, _completion_logprobs(fields, body)
     body["messages"] = [_message(message, index) for index, message in enumerate(fields["messages"])]
@@ -148,10 +196,23 @@ def _completion_logprobs(fields: JSON, body: JSON) -> int | None:
     return top
 
 
-def _response_format(wanted: JSON) -> JSON:
+def _logit_bias(biases: dict[str, float], deployment: Deployment) -> dict[str, float]:
+    for token in biases:
+        if not token.isdecimal() or (deployment.vocabulary and int(token) >= deployment.vocabulary):
+            ids = f"0 to {deployment.vocabulary - 1}" if deployment.vocabulary else "whole numbers"
+            raise InvalidRequest(
+                f"logit_bias.{token[:40]}: keys must be token ids, {ids}", param="logit_bias"
+            )
+    return biases
+
+
+def _response_format(wanted: JSON, chat: bool) -> JSON:
+    """The fields by which llama.cpp knows it; /completions has another than chat."""
     kind = wanted.get("type")
-    if kind in ("text", "json_object"):
-        return wanted
+    if kind == "text":
+        return {}
+    if kind == "json_object":
+        return {"response_format": wanted} if chat else {"json_schema": {"type": "object"}}
     if kind != "json_schema":
         raise InvalidRequest(
             f'response_format.type must be "text", "json_object" or "json_schema", not {kind!r}',
@@ -163,7 +224,7 @@ def _response_format(wanted: JSON) -> JSON:
             'response_format.json_schema must be {"name": "...", "schema": {...}}',
             param="response_format.json_schema",
         )
-    return wanted
+    return {"response_format": wanted} if chat else {"json_schema": nested["schema"]}
 
 
 def _message(message: JSON, index: int) -> JSON:

@@ -51,6 +51,9 @@ def engine_error(status: int, body: bytes, retry_after: float | None) -> Paddock
                 " shorten the prompt or serve the model with a longer context"
             )
         return ContextLengthExceeded(message, param=detail.get("param") or "messages")
+    if "too large to process" in message:
+        # llama.cpp's words, with status 500, for an input of /embeddings beyond its batch.
+        return ContextLengthExceeded(message, param="input")
     if status in (401, 403):
         return EngineFailed(f"the engine refused this server's key: {message}")
     if status == 429:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -12,9 +12,10 @@ import orjson
 from paddock.engines.parameters import Plan, plan
 from paddock.errors import PaddockError
 from paddock.gateway.http import Request, Response
-from paddock.gateway.openai import answers
+from paddock.gateway.openai.answers import Shape
+from paddock.gateway.openai.collect import Collector
 from paddock.gateway.openai.errors import refused
-from paddock.gateway.openai.merge import Merged, merge_answers
+from paddock.gateway.openai.merge import Merged, merge_answers, merge_usage
 from paddock.gateway.openai.streams import Relayed, Rewritten
 from paddock.inference import relay
 from paddock.inference.relay import EngineRefused
@@ -58,39 +59,47 @@ class _Exchange:
         self.plan = planned
         self.chat = chat
         self.fireworks = fireworks
+        self.shape = Shape(deployment.name, chat, fireworks, planned.top_logprobs)
         self.path = b"/chat/completions" if chat else b"/completions"
 
     # ---- whole answers
 
     async def answer(self) -> Response:
-        parts = self.plan.parts
-        if len(parts) == 1:
-            raw = await relay.fetch(self.deployment, self.path, parts[0].body)
-            answer = _load(raw)
-        else:
-            raw = b""
-            answers_ = await _gather([relay.fetch(self.deployment, self.path, part.body) for part in parts])
-            answer = merge_answers([_load(one) for one in answers_], self.plan.choices_each)
+        if self.plan.collect:
+            return Response(orjson.dumps(self._shape(await self._collect())))
+        raw = await relay.fetch(self.deployment, self.path, self.plan.parts[0].body)
+        answer = _load(raw)
         self._count(answer.get("usage"))
         shaped = self._shape(answer)
-        return Response(raw if shaped is answer and raw else orjson.dumps(shaped))
+        return Response(raw if shaped is answer else orjson.dumps(shaped))
+
+    async def _collect(self) -> JSON:
+        """One answer from the streams of all parts; what was generated counts in any case."""
+        parts = self.plan.parts
+        collectors = [Collector(self.chat) for _ in parts]
+        try:
+            await _gather(
+                [
+                    relay.collect(self.deployment, self.path, part.body, collector.feed)
+                    for part, collector in zip(parts, collectors, strict=True)
+                ]
+            )
+            whole = [collector.answer() for collector in collectors]
+        except BaseException:
+            self._count_parts(collectors)
+            raise
+        answer = whole[0] if len(whole) == 1 else merge_answers(whole, self.plan.choices_each)
+        self._count(answer.get("usage"))
+        return answer
 
     def _shape(self, answer: JSON) -> JSON:
         """The answer in the caller's dialect; the very same object if nothing had to change."""
-        name = self.deployment.name
         if self.plan.echo:
             for choice in answer["choices"]:
                 choice["text"] = self.plan.echo[choice["index"] // self.plan.choices_each] + choice["text"]
-        if self.fireworks:
-            return answers.fireworks_answer(answer, name, self.chat, False, self._echo_lengths())
-        if not (self.plan.rewrite or self.plan.echo or answer.get("model") != name):
-            return answer
-        lengths = self._echo_lengths()
-        choices = [
-            answers.v1_choice(choice, self.chat, lengths.get(choice["index"], 0))
-            for choice in answer["choices"]
-        ]
-        return {**answer, "model": name, "choices": choices}
+        if self.fireworks or self.plan.rewrite or self.plan.echo or answer.get("model") != self.shape.model:
+            return self.shape.whole(answer, self._echo_lengths())
+        return answer
 
     def _echo_lengths(self) -> dict[int, int]:
         each = self.plan.choices_each
@@ -114,7 +123,7 @@ class _Exchange:
                 )
                 self._finish_record(outcome.first, outcome.error)
             finally:
-                self._count(translator.usage, translator.pieces)
+                self._count_parts([translator])
             return
         await self._stream_merged(headers)
 
@@ -130,7 +139,7 @@ class _Exchange:
         self, shift: int = 0, identity: JSON | None = None
     ) -> Callable[[JSON, dict[int, int]], JSON]:
         """Shapes a chunk; `shift` moves choice indexes and `identity` unites merged parts."""
-        name, chat, lengths = self.deployment.name, self.chat, self._echo_lengths()
+        lengths = self._echo_lengths()
 
         def rewrite(chunk: JSON, offsets: dict[int, int]) -> JSON:
             before: dict[int, int] = {}
@@ -140,13 +149,7 @@ class _Exchange:
                 before[index + shift] = offsets.get(index, 0) + lengths.get(index + shift, 0)
             if identity is not None:
                 chunk.update(identity)
-            if self.fireworks:
-                return answers.fireworks_answer(chunk, name, chat, True, before)
-            choices = [
-                answers.v1_choice(choice, chat, before[choice["index"]])
-                for choice in chunk.get("choices") or ()
-            ]
-            return {**chunk, "model": name, "choices": choices}
+            return self.shape.chunk(chunk, before)
 
         return rewrite
 
@@ -156,7 +159,7 @@ class _Exchange:
             "id": ("chatcmpl-" if self.chat else "cmpl-") + self.request.id,
             "created": int(time.time()),
         }
-        merged = Merged(self.request.connection, headers, self.plan.choices_each)
+        merged = Merged(self.request.connection, headers)
         for prompt, text in enumerate(self.plan.echo):
             for index in range(self.plan.choices_each):
                 position = prompt * self.plan.choices_each + index
@@ -180,10 +183,10 @@ class _Exchange:
         except PaddockError as failure:
             error = failure
         finally:
-            usage = merged.usage([translator.usage for translator in translators])
-            self._count(usage, sum(translator.pieces for translator in translators))
+            self._count_parts(translators)
         if error is not None and not merged.started:
             raise error
+        usage = merge_usage([translator.usage for translator in translators], self.plan.choices_each)
         wanted = usage if self.plan.include_usage and not self.fireworks else None
         shell = {**identity, "object": "chat.completion.chunk" if self.chat else "text_completion"}
         merged.close(
@@ -194,16 +197,24 @@ class _Exchange:
 
     # ---- counting
 
-    def _count(self, usage: JSON | None, pieces: int = 0) -> None:
-        record = self.request.record
+    def _count(self, usage: JSON | None) -> None:
         if usage:
+            record = self.request.record
             record.prompt_tokens = usage.get("prompt_tokens") or 0
             record.completion_tokens = usage.get("completion_tokens") or 0
             record.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        else:
-            # An aborted stream has no usage: each piece that was relayed held a token. The first one of a
-            # chat only names the role.
-            record.completion_tokens = max(0, pieces - self.chat)
+
+    def _count_parts(self, parts: Sequence[Collector | Relayed | Rewritten]) -> None:
+        """Also of parts that were cut short: each piece held a token, but the first of a chat the role."""
+        counted = [
+            part.usage
+            or {
+                "prompt_tokens": part.prompt_tokens,
+                "completion_tokens": max(0, part.pieces - self.chat),
+            }
+            for part in parts
+        ]
+        self._count(counted[0] if len(counted) == 1 else merge_usage(counted, self.plan.choices_each))
 
     def _finish_record(self, first: float, error: PaddockError | None) -> None:
         record = self.request.record

@@ -42,13 +42,12 @@ class Merged:
         first: `time.perf_counter()` at the first bytes; 0.0 before.
     """
 
-    def __init__(self, downstream: Downstream, headers: bytes, choices_each: int) -> None:
+    def __init__(self, downstream: Downstream, headers: bytes) -> None:
         self.preface: list[JSON] = []
         self.started = False
         self.first = 0.0
         self._downstream = downstream
         self._headers = headers
-        self._choices_each = choices_each
         self._parts: list[_Part] = []
         downstream.on_pause = lambda: self._each(lambda part: part.on_pause)
         downstream.on_resume = lambda: self._each(lambda part: part.on_resume)
@@ -69,9 +68,6 @@ class Merged:
 
     def write(self, data: bytes) -> None:
         self._downstream.write(data)
-
-    def usage(self, usages: Sequence[JSON | None]) -> JSON | None:
-        return merge_usage(usages, self._choices_each)
 
     def close(self, error: PaddockError | None, last: JSON | None) -> None:
         """Ends the stream with the error, or with the usage chunk if there is one."""

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from paddock.errors import EngineFailed, PaddockError
+from paddock.gateway.openai.answers import fireworks_usage
 from paddock.gateway.openai.errors import engine_error, error_body
 
 JSON = dict[str, Any]
@@ -28,11 +29,13 @@ class Relayed:
 
     Attributes:
         usage: the engine's usage object, once it came.
+        prompt_tokens: length of the prompt, if the engine tells before the first token.
         pieces: content chunks passed on.
     """
 
     def __init__(self, include_usage: bool, rename: tuple[str, str] | None = None) -> None:
         self.usage: JSON | None = None
+        self.prompt_tokens = 0
         self.pieces = 0
         self._include_usage = include_usage
         self._rename = _renaming(*rename) if rename else None
@@ -53,8 +56,7 @@ class Relayed:
                 return b""
             data, self._rest = data[:end], data[end:]
         self.pieces += data.count(b"\n\n")
-        # Inside a JSON string the quotes would be escaped, so these match keys only.
-        if b'"usage":' in data or b'"error":' in data or data.startswith(b"error:"):
+        if any(mark in data for mark in _MARKS) or data[:6] == b"error:":
             data = b"".join(self._look(event) for event in data.split(b"\n\n") if event)
         if data.endswith(DONE):
             self._done = True
@@ -73,14 +75,23 @@ class Relayed:
         chunk = parse_event(event)
         if chunk is None:
             return event + b"\n\n"
+        progress = prompt_progress(chunk)
+        if progress is not None:
+            self.prompt_tokens = progress
+            self.pieces -= 1
+            return b""
         usage = chunk.pop("usage", _ABSENT)
         if usage is _ABSENT:
             return event + b"\n\n"
         if usage:
             self.usage = usage
-        if self._include_usage:
-            return event + b"\n\n"
-        return dump_event(chunk) if chunk.get("choices") else b""
+        choices = chunk.get("choices")
+        if not self._include_usage:
+            return dump_event(chunk) if choices else b""
+        if usage and choices:
+            # llama.cpp puts the usage of a plain completion into the last chunk; OpenAI sends one more.
+            return dump_event(chunk) + dump_event({**chunk, "choices": [], "usage": usage})
+        return event + b"\n\n"
 
 
 class Rewritten:
@@ -103,6 +114,7 @@ class Rewritten:
         done: bool = True,
     ) -> None:
         self.usage: JSON | None = None
+        self.prompt_tokens = 0
         self.pieces = 0
         self._rewrite = rewrite
         self._include_usage = include_usage
@@ -129,12 +141,16 @@ class Rewritten:
         chunk = parse_event(event)
         if chunk is None:
             return b""
-        usage = chunk.get("usage")
+        progress = prompt_progress(chunk)
+        if progress is not None:
+            self.prompt_tokens = progress
+            return b""
+        usage = chunk.pop("usage", None)
         if usage:
             self.usage = usage
-        choices = chunk.get("choices") or ()
-        if not choices and not (self._include_usage and usage):
-            return b""
+        choices = chunk.get("choices")
+        if not choices:
+            return self._usage_chunk(chunk)
         rewritten = self._rewrite(chunk, self._offsets)
         for choice in choices:
             text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
@@ -144,19 +160,25 @@ class Rewritten:
             return b""
         self.pieces += 1
         if not self._hold_last:
-            return dump_event(rewritten)
+            return dump_event(rewritten) + (self._usage_chunk(chunk) if usage else b"")
         out = self._release()
         if any(choice.get("finish_reason") for choice in rewritten.get("choices") or ()):
             self._held = rewritten
             return out
         return out + dump_event(rewritten)
 
+    def _usage_chunk(self, chunk: JSON) -> bytes:
+        if not self._include_usage or self.usage is None:
+            return b""
+        rewritten = self._rewrite({**chunk, "choices": []}, self._offsets)
+        return dump_event({**rewritten, "usage": self.usage}) if rewritten is not None else b""
+
     def _release(self) -> bytes:
         if self._held is None:
             return b""
         held, self._held = self._held, None
         if self.usage is not None:
-            held = {**held, "usage": {name: self.usage.get(name, 0) for name in _USAGE}}
+            held = {**held, "usage": fireworks_usage(self.usage)}
         return dump_event(held)
 
 
@@ -183,6 +205,12 @@ def parse_event(event: bytes) -> JSON | None:
     return chunk
 
 
+def prompt_progress(chunk: JSON) -> int | None:
+    """The prompt's length from a chunk by which llama.cpp reports that it is still reading the prompt."""
+    progress = chunk.get("prompt_progress")
+    return int(progress.get("total", 0)) if isinstance(progress, dict) else None
+
+
 def dump_event(chunk: JSON) -> bytes:
     return b"data: %b\n\n" % orjson.dumps(chunk)
 
@@ -192,7 +220,8 @@ def error_event(error: PaddockError) -> bytes:
 
 
 _ABSENT: Any = object()
-_USAGE = ("prompt_tokens", "total_tokens", "completion_tokens")
+# Inside a JSON string the quotes would be escaped, so these match keys only.
+_MARKS = (b'"usage":', b'"error":', b'"prompt_progress":')
 
 
 def _renaming(engine_name: str, name: str) -> Callable[[bytes], bytes]:

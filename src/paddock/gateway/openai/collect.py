@@ -1,0 +1,120 @@
+"""A streamed answer gathered into a whole one.
+
+llama.cpp notices that its caller has left only while it streams, so it is always asked for a stream; a
+caller who wants the whole answer gets it from here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddock.gateway.openai.streams import parse_event, prompt_progress
+from paddock.inference.relay import broken_answer
+
+JSON = dict[str, Any]
+_HEAD = ("id", "created", "model", "system_fingerprint")
+
+
+class Collector:
+    """Takes the bytes of an engine's event stream.
+
+    Attributes:
+        usage: the engine's usage object, once it came.
+        prompt_tokens: length of the prompt, known before the first token.
+        pieces: content chunks so far.
+    """
+
+    def __init__(self, chat: bool) -> None:
+        self.usage: JSON | None = None
+        self.prompt_tokens = 0
+        self.pieces = 0
+        self._chat = chat
+        self._rest = b""
+        self._head: JSON | None = None
+        self._choices: dict[int, _Choice] = {}
+
+    def feed(self, data: bytes) -> None:
+        *events, self._rest = (self._rest + data).split(b"\n\n")
+        for event in events:
+            chunk = parse_event(event)
+            if chunk is None:
+                continue
+            progress = prompt_progress(chunk)
+            if progress is not None:
+                self.prompt_tokens = progress
+                continue
+            self._take(chunk)
+
+    def answer(self) -> JSON:
+        """The whole answer in the shape of the endpoint's own.
+
+        Raises:
+            EngineFailed: the stream ended before the answer did.
+        """
+        if self._head is None or not self._choices or self._rest.strip():
+            raise broken_answer("its stream has no end")
+        kind = "chat.completion" if self._chat else "text_completion"
+        choices = [self._choices[index].whole(index, self._chat) for index in sorted(self._choices)]
+        return {**self._head, "object": kind, "choices": choices, "usage": self.usage}
+
+    def _take(self, chunk: JSON) -> None:
+        if chunk.get("usage"):
+            self.usage = chunk["usage"]
+        if self._head is None:
+            self._head = {name: chunk[name] for name in _HEAD if name in chunk}
+        for raw in chunk.get("choices") or ():
+            self.pieces += 1
+            choice = self._choices.get(raw.get("index", 0))
+            if choice is None:
+                choice = self._choices[raw.get("index", 0)] = _Choice()
+            choice.take(raw)
+
+
+class _Choice:
+    __slots__ = ("calls", "finish_reason", "logprobs", "reasoning", "text")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: dict[int, JSON] = {}
+        self.logprobs: list[JSON] | None = None
+        self.finish_reason: str | None = None
+
+    def take(self, raw: JSON) -> None:
+        delta = raw.get("delta") or raw
+        text = delta.get("content") or delta.get("text")
+        if text:
+            self.text.append(text)
+        if delta.get("reasoning_content"):
+            self.reasoning.append(delta["reasoning_content"])
+        for call in delta.get("tool_calls") or ():
+            self._take_call(call)
+        entries = (raw.get("logprobs") or {}).get("content")
+        if entries:
+            self.logprobs = (self.logprobs or []) + entries
+        self.finish_reason = raw.get("finish_reason") or self.finish_reason
+
+    def whole(self, index: int, chat: bool) -> JSON:
+        logprobs = None if self.logprobs is None else {"content": self.logprobs}
+        choice: JSON = {"index": index, "logprobs": logprobs, "finish_reason": self.finish_reason}
+        text = "".join(self.text)
+        if not chat:
+            return {**choice, "text": text}
+        message: JSON = {"role": "assistant", "content": text, "refusal": None}
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
+        if self.calls:
+            message["tool_calls"] = [self.calls[position] for position in sorted(self.calls)]
+            message["content"] = text or None
+        return {**choice, "message": message}
+
+    def _take_call(self, call: JSON) -> None:
+        """The first piece of a call has its id and name; the arguments come in pieces."""
+        position = call.get("index", 0)
+        function = call.get("function") or {}
+        known = self.calls.setdefault(
+            position, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        )
+        known["id"] = call.get("id") or known["id"]
+        known["function"]["name"] = function.get("name") or known["function"]["name"]
+        known["function"]["arguments"] += function.get("arguments") or ""
