@@ -1,0 +1,47 @@
+"""What every engine is to the rest: options in, a command line out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What one engine process serves, and with how much.
+
+    `alias` is the `model` in its answers. `context_length` is in tokens and holds for each request; `slots` is
+    the number of requests decoded at once. `api_key` is what a caller must send as bearer token.
+    """
+
+    weights: Path
+    alias: str
+    api_key: str = field(repr=False)
+    context_length: int
+    slots: int
+    threads: int
+    embeddings: bool = False
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command to run. `env` is added to the runner's own: secrets go there, as any user can read an argv."""
+
+    argv: list[str]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Engine(Protocol):
+    """A program that serves OpenAI HTTP on a loopback port.
+
+    It answers `GET /health` with 200 once it can take requests, `GET /v1/models` only to who sends its key, and
+    it exits with a reason on its last lines of output when it cannot start, a taken port included.
+    """
+
+    name: str
+
+    def launch(self, options: EngineOptions, port: int) -> Launch:
+        """The command that serves `options` on 127.0.0.1:`port`. Starts nothing."""
+        ...

@@ -1,0 +1,1 @@
+"""llama.cpp as an engine: how it is started, what it is fed, and how it takes each request field."""

@@ -1,0 +1,68 @@
+"""The two ways to start llama.cpp: the wheel in a Python process of ours, or a native `llama-server`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from paddock.engines.engine import Engine, EngineOptions, Launch
+
+KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
+# A batch cannot be interrupted: while it runs nobody else gets a token, and a caller that hung up is not noticed.
+BATCH = 256
+LONGEST_EMBEDDING = 2048
+PROMPT_CACHE_MIB = 256
+
+
+class LlamaCppWheel:
+    """The `xllamacpp` wheel: always there, but compiled without AVX-512."""
+
+    name = "llama.cpp"
+
+    def launch(self, options: EngineOptions, port: int) -> Launch:
+        # -P: a file in the folder where the server was started must not shadow a module.
+        argv = [sys.executable, "-P", "-m", "paddock.engines.llama_cpp.child", *flags(options, port)]
+        return Launch(argv, {KEY_VARIABLE: options.api_key})
+
+
+class LlamaServer:
+    """A `llama-server` compiled for this machine."""
+
+    name = "llama.cpp"
+
+    def __init__(self, binary: Path) -> None:
+        self.binary = binary
+
+    def launch(self, options: EngineOptions, port: int) -> Launch:
+        return Launch([str(self.binary), *flags(options, port)], {KEY_VARIABLE: options.api_key})
+
+
+def choose_engine(llama_server: Path | None) -> Engine:
+    """The native server where one is set (`Settings.llama_server`), else the wheel."""
+    return LlamaServer(llama_server) if llama_server else LlamaCppWheel()
+
+
+def flags(options: EngineOptions, port: int) -> list[str]:
+    """llama-server's flags, which the wheel's child takes too: see `child.py`."""
+    batch = LONGEST_EMBEDDING if options.embeddings else BATCH
+    values: dict[str, str | int | None] = {
+        "--model": str(options.weights),
+        "--alias": options.alias,
+        "--host": "127.0.0.1",
+        "--port": port,
+        "--ctx-size": options.context_length * options.slots,
+        "--parallel": options.slots,
+        "--threads": options.threads,
+        "--batch-size": batch,
+        "--ubatch-size": batch,
+        "--cache-ram": PROMPT_CACHE_MIB,
+        "--threads-http": options.slots + 4,
+        "--log-verbosity": 2,
+        "--jinja": None,
+        "--metrics": None,
+        "--no-webui": None,
+        "--no-prefill-assistant": None,
+    }
+    if options.embeddings:
+        values |= {"--embeddings": None, "--pooling": "mean"}
+    return [text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])]
