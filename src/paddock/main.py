@@ -47,17 +47,21 @@ def serve(settings: Settings, models: Sequence[str], attached: Sequence[str], an
     uvloop.run(_Server(settings, announce).run(models, attached))
 
 
+def build_gateway(settings: Settings, routes: Routes) -> tuple[App, HttpServer]:
+    """The gateway over `routes`, which may change while it runs; it is not listening yet."""
+    metrics = Metrics(routes.all)
+    dialects = openai_mounts(routes)
+    own = own_mount(routes, metrics, lambda: app.refusal, dialects)
+    app = App([*dialects, own], metrics, AccessLog(sys.stdout) if settings.access_log else None)
+    return app, HttpServer(app, app.refuse, settings.max_body)
+
+
 class _Server:
     def __init__(self, settings: Settings, announce: Announce) -> None:
         self.settings = settings
         self.announce = announce
         self.routes = Routes()
-        self.metrics = Metrics(self.routes.all)
-        self.access_log = AccessLog(sys.stdout) if settings.access_log else None
-        dialects = openai_mounts(self.routes)
-        own = own_mount(self.routes, self.metrics, lambda: self.app.refusal, dialects)
-        self.app = App([*dialects, own], self.metrics, self.access_log)
-        self.http = HttpServer(self.app, self.app.refuse, settings.max_body)
+        self.app, self.http = build_gateway(settings, self.routes)
         self.local = LocalModels(settings, self.routes, announce)
         self._signals: asyncio.Queue[int] = asyncio.Queue()
 
@@ -83,8 +87,8 @@ class _Server:
         finally:
             await self.http.close()
             await self.local.close()
-            if self.access_log is not None:
-                self.access_log.flush()
+            if self.app.access_log is not None:
+                self.app.access_log.flush()
 
     async def _listen(self) -> int:
         host, port = self.settings.host, self.settings.port
