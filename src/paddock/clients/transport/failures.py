@@ -39,7 +39,7 @@ def may_repeat(error: httpx2.RequestError, repeatable: bool) -> bool:
 def from_exception(
     error: httpx2.RequestError | httpx2.InvalidURL, url: str, timeout: float | None
 ) -> Failure:
-    detail = str(error) or type(error).__name__
+    detail = _innermost(error)
     match error:
         case httpx2.ConnectTimeout():
             return Failure("timeout", f"connecting to {url} took too long", url)
@@ -121,6 +121,15 @@ def parse_or_text(content: bytes) -> Any:
         return json.loads(content)
     except ValueError:
         return content.decode("utf-8", "replace")
+
+
+def _innermost(error: BaseException) -> str:
+    """What the operating system said: the layers above it say only that connecting failed."""
+    while error.__cause__ is not None or isinstance(error, BaseExceptionGroup):
+        cause = error.exceptions[-1] if isinstance(error, BaseExceptionGroup) else error.__cause__
+        assert cause is not None
+        error = cause
+    return str(error) or type(error).__name__
 
 
 def _status(error: Any) -> int:

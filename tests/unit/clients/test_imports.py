@@ -1,0 +1,67 @@
+"""The client is usable where the server's dependencies are not installed, and starts quickly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from tests.unit.clients.server import Server
+from tests.unit.clients.shapes import MODELS
+
+REFUSING = """
+import sys
+
+REFUSED = {
+    "aiohttp", "click", "fireworks", "gguf", "granian", "httptools", "huggingface_hub", "jinja2", "numpy",
+    "openai", "orjson", "ray", "requests", "rich", "sqlalchemy", "starlette", "torch", "transformers",
+    "uvicorn", "uvloop", "xllamacpp",
+}
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in REFUSED:
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def run(program: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_needs_only_httpx2_and_pydantic(serve: Callable[..., Server]) -> None:
+    server = serve(lambda exchange: exchange.answer(MODELS))
+    program = (
+        REFUSING
+        + """
+import asyncio
+import paddock.clients.fireworks as fireworks
+print(fireworks.Model.list().data[0].id, asyncio.run(fireworks.Model.alist()).data[0].id)
+"""
+    )
+    assert run(program, FIREWORKS_API_BASE=server.url) == "foal foal"
+
+
+def test_pulls_in_nothing_of_the_server() -> None:
+    program = "import sys, paddock.clients.fireworks; print(*sorted(sys.modules))"
+    loaded = run(program).split()
+    ours = {name.split(".")[1] for name in loaded if name.startswith("paddock.")}
+    assert ours <= {"clients", "errors", "schemas", "settings"}
+    assert not {"asyncio", "click", "httpx2", "rich"} & set(loaded)
+
+
+def test_reads_the_environment_at_import() -> None:
+    program = "import paddock.clients.fireworks as f; print(f.api_key, f.base_url)"
+    assert run(program, FIREWORKS_API_KEY="k", FIREWORKS_API_BASE="http://h/v1") == "k http://h/v1"
+    assert run(program, FIREWORKS_API_KEY="k").split()[1] == "https://api.fireworks.ai/inference/v1"
