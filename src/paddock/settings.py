@@ -43,6 +43,7 @@ class Settings:
     slots: int = _setting(0, "Requests that one engine decodes at once; 0 lets Paddock choose.")
     threads: int = _setting(0, "Threads of one engine; 0 takes every core this process may use.")
     weights_type: str = _setting("auto", "Type of converted weights: `auto`, `F16`, `BF16` or `Q8_0`.")
+    embeddings: bool = _setting(False, "Let local models answer /embeddings too.")
     start_timeout: float = _setting(
         300.0, "Seconds that an engine may take from its start until it is ready."
     )
