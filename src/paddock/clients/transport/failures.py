@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -125,11 +126,19 @@ def parse_or_text(content: bytes) -> Any:
 
 def _innermost(error: BaseException) -> str:
     """What the operating system said: the layers above it say only that connecting failed."""
-    while error.__cause__ is not None or isinstance(error, BaseExceptionGroup):
-        cause = error.exceptions[-1] if isinstance(error, BaseExceptionGroup) else error.__cause__
-        assert cause is not None
+    while cause := _cause(error):
         error = cause
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
     return str(error) or type(error).__name__
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    if isinstance(error, BaseExceptionGroup):
+        return error.exceptions[-1]
+    # httpcore2 raises its own error "from None", around the one it caught.
+    inner = error.args[0] if error.args else None
+    return error.__cause__ or (inner if isinstance(inner, BaseException) else None)
 
 
 def _status(error: Any) -> int:
