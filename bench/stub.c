@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,6 +248,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < ANSWERS; i++) load_answer(argv[1], NAMES[i], &answers[i]);
     if (argc > 3) pieces_per_write = atoi(argv[3]);
     if (pieces_per_write < 1 || pieces_per_write > MAX_PIECES) pieces_per_write = MAX_PIECES;
+    signal(SIGPIPE, SIG_IGN);  // a client that leaves within its answer
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
