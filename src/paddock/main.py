@@ -44,6 +44,8 @@ def serve(settings: Settings, models: Sequence[str], attached: Sequence[str], an
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # It reports each file it writes; the progress of a conversion is shown by us.
+    logging.getLogger("gguf").setLevel(logging.WARNING)
     uvloop.run(_Server(settings, announce).run(models, attached))
 
 

@@ -24,7 +24,7 @@ class Progress:
         self._announce = announce
         self._bar: Any = None
         self._task: Any = None
-        self._last = 0.0
+        self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self
@@ -38,7 +38,7 @@ class Progress:
     def __call__(self, done: int, total: int) -> None:
         if sys.stderr.isatty():
             self._draw(done, total)
-        elif time.monotonic() - self._last > LINE_SECONDS or done >= total:
+        elif time.monotonic() - self._last > LINE_SECONDS:
             self._last = time.monotonic()
             self._announce(f"{self._what}: {done >> 20} of {total >> 20} MiB")
 

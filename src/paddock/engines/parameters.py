@@ -35,6 +35,7 @@ class Plan:
         choices_each: choices for each prompt, one part each, if the gateway fans out.
         echo: the prompts' texts, if the gateway must put them before the answers.
         collect: whether the engine streams although the caller wants one answer.
+        forced_tool: whether the answer is a tool call as JSON.
         rewrite: whether chunks need more than passing on.
         top_logprobs: alternatives that the caller asked for; the engine may send more.
     """
@@ -45,6 +46,7 @@ class Plan:
     choices_each: int = 1
     echo: list[str] = field(default_factory=list)
     collect: bool = False
+    forced_tool: bool = False
     rewrite: bool = False
     top_logprobs: int = 0
 
@@ -96,7 +98,17 @@ async def _plan_llama_cpp(
     echo = await llama_cpp.texts(deployment, prompts) if fields.get("echo") else []
     rewrite = top_logprobs is not None
     top = top_logprobs or 0
-    return Plan(stream, include_usage, parts, n, echo, collect=not stream, rewrite=rewrite, top_logprobs=top)
+    return Plan(
+        stream,
+        include_usage,
+        parts,
+        n,
+        echo,
+        collect=not stream,
+        forced_tool=chat and llama_cpp.forces_tool(fields),
+        rewrite=rewrite,
+        top_logprobs=top,
+    )
 
 
 def _check_together(fields: JSON, chat: bool) -> None:

@@ -32,6 +32,7 @@ class Route:
 
     Attributes:
         always: answered while the server is starting or draining too.
+        logged: whether the access log shows it; probes would drown the rest.
         body: the schema of the request body, for the documentation.
         example: a request body that works, for the documentation.
     """
@@ -41,6 +42,7 @@ class Route:
     endpoint: Endpoint
     summary: str
     always: bool = False
+    logged: bool = True
     body: Any = None
     example: dict[str, Any] | None = None
 
@@ -83,6 +85,7 @@ class App:
         try:
             mount, route = self._find(request)
             record.route = mount.prefix + route.pattern
+            record.logged = route.logged
             if self.refusal is not None and not route.always:
                 raise self.refusal
             response = await route.endpoint(request)
@@ -170,5 +173,5 @@ class App:
     def _account(self, request: Request) -> None:
         seconds = time.perf_counter() - request.started
         self.metrics.observe(request.record, seconds)
-        if self.access_log is not None:
+        if self.access_log is not None and request.record.logged:
             self.access_log.write(request, seconds)

@@ -77,6 +77,7 @@ class Record:
     """
 
     route: str = ""
+    logged: bool = True
     status: int = 0
     model: str = ""
     streamed: bool = False

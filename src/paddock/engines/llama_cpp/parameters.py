@@ -263,6 +263,20 @@ def _tools(deployment: Deployment, fields: JSON, body: JSON) -> None:
         raise UnsupportedParameter(
             f"model {deployment.name!r} has a chat template without tools", param="tools"
         )
+    body |= {"tools": tools, "tool_choice": "auto"}
+    if choice != "auto":
+        _force_tool(tools, choice, fields, body)
+    if "parallel_tool_calls" in fields:
+        body["parallel_tool_calls"] = fields["parallel_tool_calls"]
+
+
+def forces_tool(fields: JSON) -> bool:
+    """Whether the answer must be a tool call."""
+    return bool(fields.get("tools")) and fields.get("tool_choice", "auto") not in ("auto", "none")
+
+
+def _force_tool(tools: list[JSON], choice: Any, fields: JSON, body: JSON) -> None:
+    """llama.cpp accepts `required` and does not enforce it; a JSON schema it does."""
     if isinstance(choice, dict):
         name = (choice.get("function") or {}).get("name")
         tools = [tool for tool in tools if tool["function"]["name"] == name]
@@ -271,12 +285,26 @@ def _tools(deployment: Deployment, fields: JSON, body: JSON) -> None:
                 'tool_choice must be {"type": "function", "function": {"name": one of tools}}',
                 param="tool_choice",
             )
-        choice = "required"
-    elif choice not in ("auto", "required"):
+    elif choice != "required":
         raise InvalidRequest(
             f'tool_choice must be "none", "auto", "required" or a function, not {choice!r}',
             param="tool_choice",
         )
-    body |= {"tools": tools, "tool_choice": choice}
-    if "parallel_tool_calls" in fields:
-        body["parallel_tool_calls"] = fields["parallel_tool_calls"]
+    if "response_format" in body or "grammar" in body:
+        raise InvalidRequest(
+            "a tool_choice that demands a call does not go together with response_format or grammar",
+            param="tool_choice",
+        )
+    calls = [
+        {
+            "type": "object",
+            "properties": {
+                "name": {"const": tool["function"]["name"]},
+                "arguments": tool["function"].get("parameters") or {"type": "object"},
+            },
+            "required": ["name", "arguments"],
+        }
+        for tool in tools
+    ]
+    schema = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    body["response_format"] = {"type": "json_schema", "json_schema": {"name": "call", "schema": schema}}

@@ -123,6 +123,10 @@ def _flat(entries: list[JSON], offset: int) -> JSON:
         offsets.append(offset)
         offset += len(entry["token"])
     tops = [{one["token"]: one["logprob"] for one in entry["top_logprobs"]} for entry in entries]
+    for top, entry in zip(tops, entries, strict=True):
+        # The token that was taken is among them, however unlikely it was.
+        if top:
+            top.setdefault(entry["token"], entry["logprob"])
     return {
         "tokens": [entry["token"] for entry in entries],
         "token_logprobs": [entry["logprob"] for entry in entries],

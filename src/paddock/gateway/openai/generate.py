@@ -16,7 +16,8 @@ from paddock.gateway.openai.answers import Shape
 from paddock.gateway.openai.collect import Collector
 from paddock.gateway.openai.errors import refused
 from paddock.gateway.openai.merge import Merged, merge_answers, merge_usage
-from paddock.gateway.openai.streams import Relayed, Rewritten
+from paddock.gateway.openai.streams import DONE, Relayed, Rewritten, dump_event
+from paddock.gateway.openai.tools import as_chunks, forced_tool_calls
 from paddock.inference import relay
 from paddock.inference.relay import EngineRefused
 from paddock.inference.routing import Deployment, Routes
@@ -66,7 +67,8 @@ class _Exchange:
 
     async def answer(self) -> Response:
         if self.plan.collect:
-            return Response(orjson.dumps(self._shape(await self._collect())))
+            answer = await self._collect()
+            return Response(orjson.dumps(self._shape({**answer, "id": self._id()})))
         raw = await relay.fetch(self.deployment, self.path, self.plan.parts[0].body)
         answer = _load(raw)
         self._count(answer.get("usage"))
@@ -90,7 +92,7 @@ class _Exchange:
             raise
         answer = whole[0] if len(whole) == 1 else merge_answers(whole, self.plan.choices_each)
         self._count(answer.get("usage"))
-        return answer
+        return forced_tool_calls(answer, self.request.id) if self.plan.forced_tool else answer
 
     def _shape(self, answer: JSON) -> JSON:
         """The answer in the caller's dialect; the very same object if nothing had to change."""
@@ -100,6 +102,9 @@ class _Exchange:
         if self.fireworks or self.plan.rewrite or self.plan.echo or answer.get("model") != self.shape.model:
             return self.shape.whole(answer, self._echo_lengths())
         return answer
+
+    def _id(self) -> str:
+        return ("chatcmpl-" if self.chat else "cmpl-") + self.request.id
 
     def _echo_lengths(self) -> dict[int, int]:
         each = self.plan.choices_each
@@ -114,6 +119,9 @@ class _Exchange:
     async def stream(self) -> None:
         headers = STREAM_HEADERS % self.request.id.encode()
         connection = self.request.connection
+        if self.plan.forced_tool:
+            await self._stream_forced_tool(headers)
+            return
         parts = self.plan.parts
         if len(parts) == 1 and not self.plan.echo:
             translator = self._translator(self.plan.include_usage)
@@ -142,23 +150,19 @@ class _Exchange:
         lengths = self._echo_lengths()
 
         def rewrite(chunk: JSON, offsets: dict[int, int]) -> JSON:
+            choices: list[JSON] = []
             before: dict[int, int] = {}
             for choice in chunk.get("choices") or ():
                 index = choice.get("index", 0)
-                choice["index"] = index + shift
+                choices.append({**choice, "index": index + shift})
                 before[index + shift] = offsets.get(index, 0) + lengths.get(index + shift, 0)
-            if identity is not None:
-                chunk.update(identity)
-            return self.shape.chunk(chunk, before)
+            return self.shape.chunk({**chunk, "choices": choices, **(identity or {})}, before)
 
         return rewrite
 
     async def _stream_merged(self, headers: bytes) -> None:
         """Several requests to the engine, one stream to the caller."""
-        identity: JSON = {
-            "id": ("chatcmpl-" if self.chat else "cmpl-") + self.request.id,
-            "created": int(time.time()),
-        }
+        identity: JSON = {"id": self._id(), "created": int(time.time())}
         merged = Merged(self.request.connection, headers)
         for prompt, text in enumerate(self.plan.echo):
             for index in range(self.plan.choices_each):
@@ -194,6 +198,19 @@ class _Exchange:
             {**shell, "model": self.deployment.name, "choices": [], "usage": wanted} if wanted else None,
         )
         self._finish_record(merged.first, error)
+
+    async def _stream_forced_tool(self, headers: bytes) -> None:
+        """A call is only known to be one when its JSON is whole, so it is sent in one piece."""
+        answer = {**await self._collect(), "id": self._id()}
+        chunks = [
+            self.shape.chunk(chunk, {})
+            for chunk in as_chunks(answer, self.plan.include_usage, self.fireworks)
+        ]
+        connection = self.request.connection
+        connection.start_stream(200, headers)
+        connection.write(b"".join(dump_event(chunk) for chunk in chunks) + DONE)
+        connection.end_stream()
+        self._finish_record(time.perf_counter(), None)
 
     # ---- counting
 

@@ -58,9 +58,11 @@ def mount(
         "Paddock",
         error_body,
         [
-            Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True),
-            Route("GET", "/readyz", readyz, "200 once every wished model serves.", always=True),
-            Route("GET", "/metrics", scrape, "Counts and latencies for Prometheus.", always=True),
+            Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True, logged=False),
+            Route("GET", "/readyz", readyz, "200 once every wished model serves.", always=True, logged=False),
+            Route(
+                "GET", "/metrics", scrape, "Counts and latencies for Prometheus.", always=True, logged=False
+            ),
             Route("GET", "/docs", docs, "This page.", always=True),
             Route("GET", "/openapi.json", document, "The same as an OpenAPI 3.1 document.", always=True),
             Route("GET", "/", docs, "The same page as /docs.", always=True),
