@@ -120,8 +120,11 @@ DIFFERENCES: tuple[str, ...] = (
 # Each kind: what the user tells the model, and how the user asks for it later.
 RECALL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "name": (
-        ("Folks around here know me as {x}.", "Please write down that my name is {x}.",
-         "It's {x} speaking, good to meet you."),
+        (
+            "Folks around here know me as {x}.",
+            "Please write down that my name is {x}.",
+            "It's {x} speaking, good to meet you.",
+        ),
         ("Which name did I give you?", "How did I introduce myself?", "What should you call me now?"),
     ),
     "city": (
@@ -129,33 +132,59 @@ RECALL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("In which city is my home?", "Which place did I say I live in?", "Where was my house again?"),
     ),
     "colour": (
-        ("The colour I like more than any other is {x}.", "No colour beats {x} for me.",
-         "If I had to pick a favourite color, it would be {x}."),
-        ("Which color did I say I like best?", "What was the colour I love again?",
-         "Can you recall my favourite colour for me?"),
+        (
+            "The colour I like more than any other is {x}.",
+            "No colour beats {x} for me.",
+            "If I had to pick a favourite color, it would be {x}.",
+        ),
+        (
+            "Which color did I say I like best?",
+            "What was the colour I love again?",
+            "Can you recall my favourite colour for me?",
+        ),
     ),
     "animal": (
-        ("The animal I like more than any other is {x}.", "No animal beats {x} for me.",
-         "If I had to pick a favourite animal, it would be {x}."),
-        ("Which animal did I say I like best?", "What was the animal I love again?",
-         "Can you recall my favourite animal for me?"),
+        (
+            "The animal I like more than any other is {x}.",
+            "No animal beats {x} for me.",
+            "If I had to pick a favourite animal, it would be {x}.",
+        ),
+        (
+            "Which animal did I say I like best?",
+            "What was the animal I love again?",
+            "Can you recall my favourite animal for me?",
+        ),
     ),
     "food": (
-        ("The food I like more than any other is {x}.", "No food beats {x} for me.",
-         "If I had to pick a favourite food, it would be {x}."),
-        ("Which food did I say I like best?", "What was the food I love again?",
-         "Can you recall my favourite food for me?"),
+        (
+            "The food I like more than any other is {x}.",
+            "No food beats {x} for me.",
+            "If I had to pick a favourite food, it would be {x}.",
+        ),
+        (
+            "Which food did I say I like best?",
+            "What was the food I love again?",
+            "Can you recall my favourite food for me?",
+        ),
     ),
     "age": (
         ("I turned {x} this year.", "My last birthday made me {x} years old.", "I have lived for {x} years."),
         ("How many years old did I say I am?", "What was my age again?", "Can you recall my age for me?"),
     ),
     "dog": (
-        ("We named our dog {x}.", "At home there is a dog that goes by {x}.", "My dog listens to the name {x}."),
+        (
+            "We named our dog {x}.",
+            "At home there is a dog that goes by {x}.",
+            "My dog listens to the name {x}.",
+        ),
         ("Which name has my dog?", "What was my dog's name again?", "How did I say my dog is called?"),
     ),
     "cat": (
-        ("We named our cat {x}.", "At home there is a cat that goes by {x}.", "My cat listens to the name {x}."),
+        (
+            "We named our cat {x}.",
+            "At home there is a cat that goes by {x}.",
+            "My cat listens to the name {x}.",
+        ),
         ("Which name has my cat?", "What was my cat's name again?", "How did I say my cat is called?"),
     ),
 }
