@@ -1,0 +1,201 @@
+"""The engine as a real process: it gets ready, answers, survives anything, and never outlives its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paddock.engines.engine import EngineOptions, Launch
+from paddock.engines.llama_cpp.convert import convert
+from paddock.engines.llama_cpp.launch import LlamaCppWheel, LlamaServer
+from paddock.errors import StartupError
+from paddock.runners import local
+from paddock.runners.local import start_engine
+from tests.process.engine import KEY, ask, ask_now, options, running
+from tests.unit.engines.tiny import write_llama
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from paddock.runners.local import start_engine
+from tests.process.engine import options
+from paddock.engines.llama_cpp.launch import LlamaCppWheel
+
+async def main():
+    engine = await start_engine(LlamaCppWheel(), options(Path(sys.argv[1])), Path(sys.argv[2]), 30)
+    print(engine.pid, engine.port, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    return convert(write_llama(folder / "tiny"), folder / "cache")
+
+
+class TestStart:
+    def test_ready_means_that_it_answers(self, weights: Path, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with running(weights, tmp_path) as engine:
+                body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "ignore_eos": True}
+                status, answer = await ask(engine, "/v1/chat/completions", body)
+                assert status == 200
+                assert answer["model"] == "tiny"
+                assert answer["usage"]["completion_tokens"] == 4
+            assert engine.exit_status == -signal.SIGTERM
+
+        asyncio.run(scenario())
+
+    def test_who_lacks_the_key_is_refused_and_nobody_can_read_it(self, weights: Path, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with running(weights, tmp_path) as engine:
+                status, _ = await ask(engine, "/v1/completions", {"prompt": "hello"}, key="wrong")
+                assert status == 401
+                assert KEY not in Path(f"/proc/{engine.pid}/cmdline").read_text()
+
+        asyncio.run(scenario())
+
+    def test_a_broken_file_quotes_the_engines_log(self, weights: Path, tmp_path: Path) -> None:
+        broken = tmp_path / "broken.gguf"
+        broken.write_bytes(weights.read_bytes()[:5000])
+        with pytest.raises(StartupError, match=r"could not start(.|\n)*engine\.log:\n(.|\n)*failed to load model"):
+            asyncio.run(start_engine(LlamaCppWheel(), options(broken), tmp_path / "engine.log", 30))
+
+    def test_too_slow_a_start_is_an_error_and_leaves_nothing(self, tmp_path: Path) -> None:
+        sleeper = Command("echo waiting; sleep 60")
+        with pytest.raises(StartupError, match=r"not ready after 0\.3 s(.|\n)*waiting"):
+            asyncio.run(start_engine(sleeper, options(tmp_path), tmp_path / "engine.log", 0.3))
+
+    def test_a_missing_binary_is_named(self, tmp_path: Path) -> None:
+        engine = LlamaServer(tmp_path / "llama-server")
+        with pytest.raises(StartupError, match=r"cannot run .*llama-server: No such file"):
+            asyncio.run(start_engine(engine, options(tmp_path), tmp_path / "engine.log", 5))
+
+    def test_another_port_is_taken_when_the_first_is_lost(
+        self, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def scenario() -> None:
+            async with running(weights, tmp_path) as first:
+                ports = [first.port, local.free_port()]
+                monkeypatch.setattr(local, "free_port", lambda: ports.pop(0))
+                async with running(weights, tmp_path / "second", api_key="another") as second:
+                    assert second.port != first.port
+
+        asyncio.run(scenario())
+
+
+class TestEnd:
+    def test_the_engine_ends_with_a_killed_owner(self, weights: Path, tmp_path: Path) -> None:
+        with owner(weights, tmp_path) as (process, pid, port):
+            assert ask_now(f"http://127.0.0.1:{port}/health")[0] == 200
+            process.kill()
+            process.wait()
+            assert_gone(pid, within=2)
+
+    def test_stop_ends_what_ignores_sigterm(self, weights: Path, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with running(weights, tmp_path) as engine:
+                os.kill(engine.pid, signal.SIGSTOP)
+                await engine.stop(grace=0.1)
+                assert engine.exit_status == -signal.SIGKILL
+
+        asyncio.run(scenario())
+
+    def test_a_crash_is_seen_at_once(self, weights: Path, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with running(weights, tmp_path) as engine:
+                waiting = asyncio.ensure_future(engine.wait())
+                await asyncio.sleep(0)
+                os.kill(engine.pid, signal.SIGSEGV)
+                assert await asyncio.wait_for(waiting, 2) == -signal.SIGSEGV
+
+        asyncio.run(scenario())
+
+
+class TestPrompts:
+    def test_any_bytes_are_survived(self, weights: Path, tmp_path: Path) -> None:
+        source = random.Random(0)
+
+        async def scenario() -> None:
+            async with running(weights, tmp_path, context_length=512) as engine:
+                for length in (0, 1, 2, 3, 8, 40, 100):
+                    text = source.randbytes(length).decode("utf-8", "replace")
+                    wild = "".join(chr(source.choice([0, 9, 10, 127, 0x300, 0x200D, 0x1F434])) for _ in range(length))
+                    for prompt in (text, wild, "<|im_end|>" * (length // 8), "\ufffd" * (length // 4)):
+                        body = {"prompt": prompt, "max_tokens": 3}
+                        assert (await ask(engine, "/v1/completions", body))[0] == 200, prompt
+                        chat = {"messages": [{"role": "user", "content": prompt}], "max_tokens": 3}
+                        assert (await ask(engine, "/v1/chat/completions", chat))[0] in (200, 400), prompt
+                    raw = b'{"prompt": "' + source.randbytes(length) + b'"}'
+                    assert (await ask(engine, "/v1/completions", raw))[0] in (200, 400)
+                too_long = {"prompt": "word " * 5000, "max_tokens": 3}
+                status, answer = await ask(engine, "/v1/completions", too_long)
+                assert (status, answer["error"]["type"]) == (400, "exceed_context_size_error")
+                assert (await ask(engine, "/health"))[0] == 200
+
+        asyncio.run(scenario())
+
+
+class TestEmbeddings:
+    def test_one_engine_embeds_and_completes(self, weights: Path, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with running(weights, tmp_path, embeddings=True) as engine:
+                status, answer = await ask(engine, "/v1/embeddings", {"input": ["hello", "world"]})
+                assert status == 200
+                assert [len(item["embedding"]) for item in answer["data"]] == [64, 64]
+                status, _ = await ask(engine, "/v1/completions", {"prompt": "hello", "max_tokens": 2})
+                assert status == 200
+
+        asyncio.run(scenario())
+
+
+class Command:
+    """A shell command in an engine's place."""
+
+    name = "shell"
+
+    def __init__(self, script: str) -> None:
+        self.script = script
+
+    def launch(self, options: EngineOptions, port: int) -> Launch:
+        return Launch(["sh", "-c", self.script])
+
+
+@contextlib.contextmanager
+def owner(weights: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+    """A Python process that started an engine: (the process, the engine's pid and port)."""
+    arguments = [sys.executable, "-c", OWNER, str(weights), str(folder / "engine.log")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        pid, port = process.stdout.readline().split()
+        try:
+            yield process, int(pid), int(port)
+        finally:
+            process.kill()
+            assert_gone(int(pid), within=2)
+
+
+def assert_gone(pid: int, within: float) -> None:
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        if state == "Z":  # dead; whoever adopted it has not looked yet
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"process {pid} is still there")
