@@ -78,11 +78,11 @@ LITELLM_ENV = {
 
 
 @contextlib.contextmanager
-def all_of_them(cores: int, without: Sequence[str] = (), coalesce: int = 1) -> Iterator[Field]:
+def all_of_them(cores: int, without: Sequence[str] = ()) -> Iterator[Field]:
     """The stub engine; before it nginx, LiteLLM with one and with two workers, and Paddock; their folder."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paddock-bench-")))
-        engine = stack.enter_context(stub(folder, coalesce))
+        engine = stack.enter_context(stub(folder))
         proxies = [stack.enter_context(nginx(engine, folder, cores))]
         if "litellm" not in without:
             for workers in (1, 2):
@@ -93,17 +93,17 @@ def all_of_them(cores: int, without: Sequence[str] = (), coalesce: int = 1) -> I
 
 
 @contextlib.contextmanager
-def stub(folder: Path, coalesce: int = 1) -> Iterator[Server]:
-    """The stub engine in C, or without a C compiler in Python; `coalesce` chunks go into one write."""
+def stub(folder: Path) -> Iterator[Server]:
+    """The stub engine in C, or without a C compiler in Python."""
     folder = _own(folder, "stub")
     port = free_port()
     binary = install.stub()
     if binary is None:
-        argv = [sys.executable, "-m", "bench.stub", "--port", str(port), "--coalesce", str(coalesce)]
+        argv = [sys.executable, "-m", "bench.stub", "--port", str(port)]
         env = {"PYTHONPATH": str(Path(__file__).parents[1])}
     else:
         answers.write_pieces(folder)
-        argv, env = [str(binary), str(folder), str(port), str(coalesce)], {}
+        argv, env = [str(binary), str(folder), str(port)], {}
     with running("direct", argv, folder, port, "/health", env=env) as server:
         yield server
 
@@ -111,6 +111,11 @@ def stub(folder: Path, coalesce: int = 1) -> Iterator[Server]:
 def step(engine: Server, milliseconds: int) -> None:
     """Makes the stub engine take so long for each token of its streams; 0: as fast as it can."""
     get_status(engine.port, f"/step/{milliseconds}")
+
+
+def coalesce(engine: Server, chunks: int) -> None:
+    """Makes the stub engine put so many chunks of a stream into one write."""
+    get_status(engine.port, f"/coalesce/{chunks}")
 
 
 @contextlib.contextmanager

@@ -17,10 +17,13 @@ from bench.servers import Server
 
 CORES = 2
 CONNECTIONS = 64
-KINDS = ("plain", "stream")
+PLAIN, STREAM, SINGLY = "plain", "stream", "stream, chunk by chunk"
+KINDS = (PLAIN, STREAM, SINGLY)
+COALESCED = 8
 HOW = (
     f"A stub engine, {CONNECTIONS} connections from wrk for requests/s, one connection for latency; "
-    f"plain answers of {len(answers.plain(answers.CHAT))} bytes, streamed ones of {answers.CHUNKS} chunks. "
+    f"plain answers of {len(answers.plain(answers.CHAT))} bytes, streamed ones of {answers.CHUNKS} chunks, "
+    f"of which the engine puts {COALESCED} into one write, or one. "
     f"All servers run all the time on the same {CORES} cores and are loaded in turn; medians over the rounds."
 )
 
@@ -34,7 +37,7 @@ class Plan:
     latency_requests: int
 
 
-FULL = Plan(rounds=5, seconds=10, slow_seconds=20, latency_rounds=9, latency_requests=60)
+FULL = Plan(rounds=3, seconds=10, slow_seconds=15, latency_rounds=9, latency_requests=60)
 QUICK = Plan(rounds=1, seconds=2, slow_seconds=8, latency_rounds=2, latency_requests=20)
 Rates = dict[str, dict[str, float]]  # kind -> server's name -> answers per second
 
@@ -43,26 +46,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
     parser.add_argument("--without", action="append", default=[], choices=["paddock", "litellm"])
-    parser.add_argument("--coalesce", type=int, default=1, help="chunks in one write of the stub engine")
     arguments = parser.parse_args()
     plan = QUICK if arguments.quick else FULL
     servers.end_on_sigterm()
     machine.raise_file_limit()
     cores = machine.use_cores(CORES)
     report.header("Gateway", HOW)
-    with contestants.all_of_them(cores, arguments.without, arguments.coalesce) as (engine, proxies, folder):
-        wanted = _show_rates(_throughput([engine, *proxies], folder, plan))
+    with contestants.all_of_them(cores, arguments.without) as (engine, proxies, folder):
+        wanted = _show_rates(_throughput(engine, proxies, folder, plan))
         added = overhead.measure(engine, proxies, plan.latency_rounds, plan.latency_requests)
         report.targets(wanted + overhead.show(added))
 
 
-def _throughput(contenders: Sequence[Server], folder: Path, plan: Plan) -> Rates:
+def _throughput(engine: Server, proxies: Sequence[Server], folder: Path, plan: Plan) -> Rates:
+    contenders = [engine, *proxies]
     samples: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
     lengths = {server.name: _answer_lengths(server) for server in contenders}
     for turn in range(plan.rounds + 1):  # the first one warms up
         for kind in KINDS:
+            contestants.coalesce(engine, COALESCED if kind == STREAM else 1)
             for server in overhead.rotated(contenders, turn):
-                measured = load.Measured(server.port, stream=kind == "stream", connections=CONNECTIONS)
+                measured = load.Measured(server.port, load.request_body(kind != PLAIN), CONNECTIONS)
                 seconds = plan.slow_seconds if server.name.startswith("LiteLLM") else plan.seconds
                 seen = load.run(measured, folder, seconds if turn else min(seconds, 5))
                 processes.settle(server)
@@ -83,7 +87,7 @@ def _answer_lengths(server: Server) -> dict[str, int]:
         stream = connection.ask(probe.post(load.PATH, load.request_body(stream=True)))
     probe.check_plain(plain, answers.SENTENCE)
     probe.check_stream(stream, answers.STREAMED, answers.CHUNKS)
-    return {"plain": plain.wire, "stream": stream.wire}
+    return {PLAIN: plain.wire, STREAM: stream.wire, SINGLY: stream.wire}
 
 
 def _check(server: Server, kind: str, seen: load.Load, length: int) -> None:
@@ -97,10 +101,10 @@ def _check(server: Server, kind: str, seen: load.Load, length: int) -> None:
 
 
 def _show_rates(rates: Rates) -> list[report.Target]:
-    rows = [[name, *(report.number(rates[kind][name]) for kind in KINDS)] for name in rates["plain"]]
+    rows = [[name, *(report.number(rates[kind][name]) for kind in KINDS)] for name in rates[PLAIN]]
     report.table(["answers/s", *KINDS], rows)
     wanted = []
-    for kind, times in (("plain", 40.0), ("stream", 60.0)):
+    for kind, times in ((PLAIN, 40.0), (STREAM, 60.0), (SINGLY, 60.0)):
         by_name = rates[kind]
         ours = by_name.get("Paddock")
         if ours is None:
@@ -110,6 +114,9 @@ def _show_rates(rates: Rates) -> list[report.Target]:
         if theirs:
             best = max(theirs, key=lambda name: theirs[name])
             wanted.append(report.Target(f"{kind}: Paddock / {best}", ours / theirs[best], times))
+            print(
+                f"(for comparison, {kind}: nginx / {best} {report.number(by_name['nginx'] / theirs[best])})\n"
+            )
     return wanted
 
 

@@ -16,7 +16,7 @@ SCRIPT = """
 wrk.method = "POST"
 wrk.path = "{path}"
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer none"
+wrk.headers["Authorization"] = "Bearer {key}"
 wrk.body = [==[{body}]==]
 function done(summary, latency, requests)
   local e = summary.errors
@@ -31,11 +31,12 @@ end
 
 @dataclass(frozen=True)
 class Measured:
-    """What is loaded: the server at `port`, with plain or streamed answers, over so many connections."""
+    """What is loaded: the chat endpoint at `port`, with this request over so many connections."""
 
     port: int
-    stream: bool
+    body: bytes
     connections: int
+    key: str = "none"
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def request_body(stream: bool, model: str = answers.MODEL) -> bytes:
 
 
 def run(measured: Measured, folder: Path, seconds: float) -> Load:
-    """Loads the chat endpoint. A chunked answer counts only when its last chunk has come."""
-    script = folder / ("stream.lua" if measured.stream else "plain.lua")
-    body = request_body(measured.stream).decode()
-    script.write_text(SCRIPT.format(path=PATH, body=body, mark=MARK))
+    """Loads the server. A chunked answer counts only when its last chunk has come."""
+    script = folder / "load.lua"
+    body = measured.body.decode()
+    script.write_text(SCRIPT.format(path=PATH, body=body, key=measured.key, mark=MARK))
     argv = [install.program("wrk"), "-t1", f"-c{measured.connections}", f"-d{max(1, round(seconds))}s"]
     argv += ["--timeout", "30s", "-s", str(script), f"http://{HOST}:{measured.port}"]
     return _parse(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)

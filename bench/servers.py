@@ -56,6 +56,16 @@ def running(
     Raises:
         RuntimeError: the server ended, or was not ready within `timeout` seconds; carries the end of its log.
     """
+    with started(name, argv, folder, port, env=env) as server:
+        _wait_ready(server, ready, timeout)
+        yield server
+
+
+@contextlib.contextmanager
+def started(
+    name: str, argv: Sequence[str], folder: Path, port: int, *, env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """As `running`, but entered at once."""
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -68,10 +78,8 @@ def running(
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - the benchmarks have no threads when they start servers
         )
-    server = Server(name, port, process, log)
     try:
-        _wait_ready(server, ready, timeout)
-        yield server
+        yield Server(name, port, process, log)
     finally:
         stop(process)
 

@@ -1,10 +1,10 @@
 // The stub engine for load: answers OpenAI-style requests with canned bytes, from one epoll thread.
 //
-// usage: stub FOLDER PORT [PIECES_PER_WRITE]   (PORT 0 takes a free one; the port is printed)
+// usage: stub FOLDER PORT   (PORT 0 takes a free one; the port is printed)
 // FOLDER holds the answers, made by bench/answers.py: {chat,text}.{plain,stream,usage}, models, health, missing.
 // A stream's pieces are written one at a time, in turns with those of the other open streams, as an engine that
-// decodes one token for each of its sequences does; `GET /step/5` makes such a turn last 5 ms (0, as at the start:
-// no waiting).
+// decodes one token for each of its sequences does; `GET /step/5` makes such a turn last 5 ms (0, as at the
+// start: no waiting), `GET /coalesce/8` puts 8 pieces into one write (at the start 1).
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -95,6 +95,10 @@ static int says_true(const char *body, size_t length, const char *key) {
     return end - at >= 4 && !memcmp(at, "true", 4);
 }
 
+static void set_coalesce(int pieces) {
+    pieces_per_write = pieces < 1 || pieces > MAX_PIECES ? MAX_PIECES : pieces;
+}
+
 static const Answer *answer_for(const char *in, size_t length, const char *body, size_t body_length) {
     const char *space = memchr(in, ' ', length);
     const char *path = space ? space + 1 : in;
@@ -103,6 +107,8 @@ static const Answer *answer_for(const char *in, size_t length, const char *body,
     if (memmem(path, line, "/health", 7)) return &answers[HEALTH];
     const char *found = memmem(path, line, "/step/", 6);
     if (found) return step_ms = atoi(found + 6), &answers[HEALTH];
+    found = memmem(path, line, "/coalesce/", 10);
+    if (found) return set_coalesce(atoi(found + 10)), &answers[HEALTH];
     found = memmem(path, line, "/completions", 12);
     if (!found) return &answers[MISSING];
     int kind = memmem(path, line, "/chat/", 6) ? CHAT_PLAIN : TEXT_PLAIN;
@@ -244,10 +250,8 @@ static void serve(int listener) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3) return fprintf(stderr, "usage: stub FOLDER PORT [PIECES_PER_WRITE]\n"), 2;
+    if (argc < 3) return fprintf(stderr, "usage: stub FOLDER PORT\n"), 2;
     for (int i = 0; i < ANSWERS; i++) load_answer(argv[1], NAMES[i], &answers[i]);
-    if (argc > 3) pieces_per_write = atoi(argv[3]);
-    if (pieces_per_write < 1 || pieces_per_write > MAX_PIECES) pieces_per_write = MAX_PIECES;
     signal(SIGPIPE, SIG_IGN);  // a client that leaves within its answer
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);

@@ -6,8 +6,8 @@
         engine.url, engine.behaviour, engine.stats
 
 `GET /v1/models`, `GET /health`, `POST /v1/chat/completions` and `/v1/completions` are as OpenAI's. For its
-user there are `GET /stats` (what it saw), `POST /behaviour` (JSON of fields to change) and `GET /step/MS`
-(milliseconds between two tokens).
+user there are `GET /stats` (what it saw), `POST /behaviour` (JSON of fields to change), `GET /step/MS`
+(milliseconds between two tokens) and `GET /coalesce/N` (tokens in one write).
 """
 
 from __future__ import annotations
@@ -264,6 +264,8 @@ def _control(request: Request, engine: Engine) -> bytes:
         return answers.http_json(json.dumps(dataclasses.asdict(engine.behaviour)).encode())
     if request.path.startswith("/step/"):
         engine.behaviour.chunk_delay = int(request.path.rpartition("/")[2]) / 1000
+    elif request.path.startswith("/coalesce/"):
+        engine.behaviour.coalesce = int(request.path.rpartition("/")[2])
     elif request.path != "/health":
         return answers.http_json(answers.error(404, "no such path"), "404 Not Found")
     return answers.http_json(b'{"status":"ok"}')

@@ -1,0 +1,67 @@
+"""The bundled model's engine, started as Paddock starts it but by itself, to be asked directly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import load, probe, servers
+from bench.servers import Server, free_port
+from paddock.engines.engine import Launch
+from paddock.engines.llama_cpp.convert import convert
+from paddock.engines.llama_cpp.launch import choose_engine
+from paddock.engines.llama_cpp.sizing import size_engine
+from paddock.services.models import resolve_model
+
+MODEL = "paddock/foal"
+KEY = secrets.token_urlsafe(24)
+
+
+def engine_command(folder: Path, port: int) -> Launch:
+    """The command that `paddock serve` would start for the model; converted weights are kept in `folder`."""
+    model = resolve_model(MODEL)
+    weights = convert(model.path, folder / "gguf")
+    return choose_engine(None).launch(size_engine(weights, model.name, KEY), port)
+
+
+@contextlib.contextmanager
+def engine(folder: Path) -> Iterator[Server]:
+    """The running engine, ready; it wants KEY."""
+    port = free_port()
+    command = engine_command(folder, port)
+    with servers.running("direct", command.argv, folder, port, "/health", env=command.env) as server:
+        yield server
+
+
+def request_body(model: str, tokens: int, stream: bool) -> bytes:
+    """A chat request whose answer has exactly `tokens` tokens."""
+    messages = [{"role": "user", "content": "Tell me about horses and how they live."}]
+    request = {
+        "model": model,
+        "messages": messages,
+        "max_tokens": tokens,
+        "temperature": 0,
+        "ignore_eos": True,
+    }
+    return json.dumps(request | ({"stream": True} if stream else {})).encode()
+
+
+def seconds_to_first_token(server: Server, began: float, patience: float = 120.0) -> float:
+    """Asks for one token until it comes; the seconds since `began`, a `time.perf_counter()`.
+
+    Raises:
+        RuntimeError: it has not come within `patience` seconds, or the server has ended.
+    """
+    key = {"Authorization": f"Bearer {KEY}"}
+    request = probe.post(load.PATH, request_body(MODEL, 1, stream=True), key)
+    while time.perf_counter() < began + patience and server.process.poll() is None:
+        with contextlib.suppress(OSError), probe.connected(server.port) as connection:
+            answer = connection.ask(request)
+            if answer.status == 200 and answer.events:
+                return time.perf_counter() - began
+        time.sleep(0.005)
+    raise RuntimeError(f"{server.name} gave no token:\n{servers.tail(server.log)}")
