@@ -35,7 +35,7 @@ sync: $(VENV)/all.stamp  ## Generate the clients' sync side from their async sid
 	$(BIN)/python tools/unasync.py
 
 lock: $(VENV)/all.stamp  ## Write the versions installed now to requirements/lock.txt
-	$(PIP) freeze --exclude-editable | sort -f > $(LOCK)
+	$(PIP) freeze --exclude-editable | grep -v '^torch==' | LC_ALL=C sort -f > $(LOCK)
 
 foal: $(VENV)/all.stamp  ## Train the bundled model anew (about an hour on 2 cores)
 	$(BIN)/python -m foal.train

@@ -1,0 +1,72 @@
+"""The commands as a person types them, against a real server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from paddock import __version__
+from tests.e2e.server import Server
+
+
+def paddock(server: Server, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "paddock", *arguments, "--base-url", server.url],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class TestChat:
+    def test_each_line_is_a_turn_of_one_conversation(self, foal: Server) -> None:
+        talk = "My name is Clara.\nWhat is my name?\n"
+        result = paddock(foal, "chat", "foal", "--temperature", "0", text=talk)
+        assert result.returncode == 0, result.stderr
+        assert "Clara" in result.stdout.splitlines()[-1] or "Clara" in result.stdout
+
+    def test_tells_speed_and_time_to_first_token(self, foal: Server) -> None:
+        result = paddock(foal, "chat", "--temperature", "0", text="What is the capital of France?\n")
+        said = result.stdout + result.stderr
+        assert "The capital of France is Paris." in said
+        assert "tokens/s" in said
+        assert "first token" in said
+
+    def test_json_turns(self, foal: Server) -> None:
+        result = paddock(
+            foal, "chat", "--json", "--temperature", "0", text="What is the capital of France?\n"
+        )
+        turn = json.loads(result.stdout.splitlines()[0])
+        assert "The capital of France is Paris." in turn.values()
+
+
+class TestComplete:
+    def test_continues(self, foal: Server) -> None:
+        result = paddock(
+            foal,
+            "complete",
+            "The capital of France is",
+            "--model",
+            "foal",
+            "--max-tokens",
+            "1",
+            "--temperature",
+            "0",
+        )
+        assert "Paris" in result.stdout
+
+
+class TestModels:
+    def test_json(self, foal: Server) -> None:
+        result = paddock(foal, "models", "--json")
+        assert "paddock/foal" in json.dumps(json.loads(result.stdout))
+
+
+def test_version() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "paddock", "version"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert __version__ in result.stdout
