@@ -1,9 +1,11 @@
-"""Many streams at once: a thousand connections from one process, each asks once and reads to the end."""
+"""Many requests at once from one process: a thousand streams, or a few clients that ask again and again."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+
+import uvloop
 
 from bench import answers, load, probe
 from bench.servers import HOST
@@ -19,22 +21,49 @@ class Crowd:
     problems: list[str]
 
 
-def run(port: int, streams: int, timeout: float = 300.0) -> Crowd:
+def stream_all(port: int, streams: int, timeout: float = 300.0) -> Crowd:
     """Opens `streams` connections, sends a streaming request on each and checks every answer in full."""
-    return asyncio.run(_run(port, streams, timeout))
+    return uvloop.run(_stream_all(port, streams, timeout))
 
 
-async def _run(port: int, streams: int, timeout: float) -> Crowd:
+def seconds_to_answer(port: int, request: bytes, at_once: int, each: int) -> float:
+    """The time in which `at_once` clients get `each` answers one after the other, a connection for each.
+
+    Raises:
+        RuntimeError: an answer was not whole, or had another status than 200.
+    """
+    return uvloop.run(_seconds_to_answer(port, request, at_once, each))
+
+
+async def _stream_all(port: int, streams: int, timeout: float) -> Crowd:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    clients = [_Client(loop.create_future()) for _ in range(streams)]
+    request = probe.post(load.PATH, load.request_body(stream=True))
+    clients = [_Client(loop.create_future(), request) for _ in range(streams)]
     await asyncio.gather(*(_connect(client, port) for client in clients))
     for client in clients:
         client.ask()
-    waiting = [client.done for client in clients]
-    await asyncio.wait(waiting, timeout=timeout)
+    await asyncio.wait([client.done for client in clients], timeout=timeout)
+    seconds = loop.time() - began
     problems = [problem for client in clients if (problem := client.problem())]
-    return Crowd(streams - len(problems), _most_open(clients), loop.time() - began, problems)
+    return Crowd(streams - len(problems), _most_open(clients), seconds, problems)
+
+
+async def _seconds_to_answer(port: int, request: bytes, at_once: int, each: int) -> float:
+    loop = asyncio.get_running_loop()
+
+    async def ask_again_and_again() -> None:
+        for _ in range(each):
+            client = _Client(loop.create_future(), request)
+            await _connect(client, port)
+            client.ask()
+            await client.done
+            if client.failure or not client.received.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"{client.failure or bytes(client.received[:600])!r}")
+
+    began = loop.time()
+    await asyncio.gather(*(ask_again_and_again() for _ in range(at_once)))
+    return loop.time() - began
 
 
 async def _connect(client: _Client, port: int) -> None:
@@ -47,11 +76,12 @@ async def _connect(client: _Client, port: int) -> None:
 class _Client(asyncio.Protocol):
     """One connection with one request; times are those of the first event and of the end."""
 
-    def __init__(self, done: asyncio.Future[None]) -> None:
+    def __init__(self, done: asyncio.Future[None], request: bytes) -> None:
         self.done = done
+        self._request = request
         self.first = self.end = 0.0
-        self._received = bytearray()
-        self._failure = ""
+        self.received = bytearray()
+        self.failure = ""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,13 +90,13 @@ class _Client(asyncio.Protocol):
 
     def ask(self) -> None:
         if self._transport and not self.done.done():
-            self._transport.write(probe.post(load.PATH, load.request_body(stream=True)))
+            self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        if not self.first and b"data:" in self._received:
+        self.received += data
+        if not self.first and b"data:" in self.received:
             self.first = asyncio.get_running_loop().time()
-        if self._received.endswith(probe.END_OF_CHUNKS):
+        if probe.is_whole(self.received):
             self.end = asyncio.get_running_loop().time()
             self._finish()
 
@@ -75,15 +105,15 @@ class _Client(asyncio.Protocol):
 
     def fail(self, why: str) -> None:
         if not self.done.done():
-            self._failure = why
+            self.failure = why
             self._finish()
 
     def problem(self) -> str:
         """What is wrong with the answer; empty when it is whole."""
-        if self._failure or not self.end:
-            return self._failure or f"not finished in time, after {len(self._received)} bytes"
+        if self.failure or not self.end:
+            return self.failure or f"not finished in time, after {len(self.received)} bytes"
         try:
-            answer = probe.parsed(bytes(self._received))
+            answer = probe.parsed(bytes(self.received))
             probe.check_stream(answer, answers.STREAMED, answers.CHUNKS)
         except (RuntimeError, ValueError, LookupError) as error:
             return str(error)

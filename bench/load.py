@@ -16,7 +16,7 @@ SCRIPT = """
 wrk.method = "POST"
 wrk.path = "{path}"
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer {key}"
+wrk.headers["Authorization"] = "Bearer none"
 wrk.body = [==[{body}]==]
 function done(summary, latency, requests)
   local e = summary.errors
@@ -36,7 +36,6 @@ class Measured:
     port: int
     body: bytes
     connections: int
-    key: str = "none"
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def run(measured: Measured, folder: Path, seconds: float) -> Load:
     """Loads the server. A chunked answer counts only when its last chunk has come."""
     script = folder / "load.lua"
     body = measured.body.decode()
-    script.write_text(SCRIPT.format(path=PATH, body=body, key=measured.key, mark=MARK))
+    script.write_text(SCRIPT.format(path=PATH, body=body, mark=MARK))
     argv = [install.program("wrk"), "-t1", f"-c{measured.connections}", f"-d{max(1, round(seconds))}s"]
     argv += ["--timeout", "30s", "-s", str(script), f"http://{HOST}:{measured.port}"]
     return _parse(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)

@@ -53,9 +53,7 @@ class Probe:
         while (start := data.find(b"\r\n\r\n") + 4) < 4 or len(data) == start:
             data += self._receive()
         first = time.perf_counter()
-        head = bytes(data[:start]).lower()
-        end = start + _length(head)
-        while not data.endswith(END_OF_CHUNKS) if CHUNKED in head else len(data) < end:
+        while not is_whole(data):
             data += self._receive()
         ended = time.perf_counter()
         return parsed(bytes(data), first - began, ended - began)
@@ -81,6 +79,15 @@ def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> by
     given = {"Host": HOST, "Authorization": "Bearer none", "Content-Type": "application/json"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in (given | dict(headers or {})).items())
     return f"POST {path} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def is_whole(data: bytearray) -> bool:
+    """Whether these bytes of an HTTP response reach to its end."""
+    if data.endswith(END_OF_CHUNKS):
+        return True
+    start = data.find(b"\r\n\r\n") + 4
+    head = bytes(data[: max(0, start)]).lower()
+    return start >= 4 and CHUNKED not in head and len(data) >= start + _length(head)
 
 
 def parsed(data: bytes, first: float = 0.0, total: float = 0.0) -> Answer:

@@ -40,7 +40,7 @@ def _measure(paddock: Server, streams: int) -> None:
     rows = [["before", "", "", "", *_memory(paddock)]]
     whole, most_open = 0, streams
     for turn in range(RUNS):
-        seen = crowd.run(paddock.port, streams)
+        seen = crowd.stream_all(paddock.port, streams)
         processes.settle(paddock)
         for problem in sorted(set(seen.problems))[:5]:
             print(f"({seen.problems.count(problem)} times: {problem})")

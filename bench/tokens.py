@@ -11,7 +11,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from bench import contestants, foal, load, overhead, probe, processes, report, servers
+from bench import contestants, crowd, foal, load, overhead, probe, report, servers
 from bench.servers import Server
 
 NAME = "foal"
@@ -35,61 +35,57 @@ def main() -> None:
             foal.engine(folder) as engine,
             contestants.paddock(engine.url, folder, model=NAME, env=settings) as paddock,
         ):
-            _measure([engine, paddock], folder, rounds, seconds)
+            _measure([engine, paddock], rounds, seconds)
 
 
-def _measure(asked: list[Server], folder: Path, rounds: int, seconds: float) -> None:
+def _measure(asked: list[Server], rounds: int, seconds: float) -> None:
     rows, targets = [], []
     for stream in (False, True):
         for at_once in AT_ONCE:
             what = f"{'streamed' if stream else 'plain'}, {at_once} at once"
-            rates = _rates(asked, folder, rounds, seconds, stream=stream, at_once=at_once)
-            medians = [statistics.median(rates[server.name]) for server in asked]
-            pairs = zip(rates[asked[1].name], rates[asked[0].name], strict=True)
-            ratio = statistics.median(through / direct for through, direct in pairs)
-            rows.append([what, *(report.number(median) for median in medians), f"{ratio:.3f}"])
+            direct, through = _rates(asked, rounds, seconds, stream=stream, at_once=at_once)
+            ratio = statistics.median(t / d for t, d in zip(through, direct, strict=True))
+            medians = [report.number(statistics.median(rates)) for rates in (direct, through)]
+            rows.append([what, *medians, f"{ratio:.3f}"])
             targets.append(report.Target(f"{what}: Paddock / direct", ratio, 0.97))
     report.table(["tokens/s", *(server.name for server in asked), "ratio"], rows)
     report.targets(targets)
 
 
 def _rates(
-    asked: list[Server], folder: Path, rounds: int, seconds: float, *, stream: bool, at_once: int
-) -> dict[str, list[float]]:
-    """Tokens per second of each server, by round; the two of a round are neighbours in time."""
+    asked: list[Server], rounds: int, seconds: float, *, stream: bool, at_once: int
+) -> tuple[list[float], list[float]]:
+    """Tokens per second of each server by round; the two of a round are neighbours in time."""
+    requests = {server.name: _request(server, stream) for server in asked}
+    for server in asked:
+        _check(server, requests[server.name], stream)
+        warm = crowd.seconds_to_answer(server.port, requests[server.name], at_once, 1)
+    each = max(2, round(seconds / warm))
     rates: dict[str, list[float]] = {server.name: [] for server in asked}
-    bodies = {server.name: _body(server, stream) for server in asked}
-    lengths = {server.name: _length(server, bodies[server.name], stream) for server in asked}
-    for turn in range(rounds + 1):  # the first one warms up
+    for turn in range(rounds):
         for server in overhead.rotated(asked, turn):
-            measured = load.Measured(server.port, bodies[server.name], at_once, foal.KEY)
-            seen = load.run(measured, folder, seconds if turn else 1)
-            processes.settle(asked[0])
-            if seen.errors:
-                raise RuntimeError(f"{server.name}: {seen.errors} errors")
-            if turn:
-                rates[server.name].append(seen.rate(lengths[server.name]) * TOKENS)
-    return rates
+            took = crowd.seconds_to_answer(server.port, requests[server.name], at_once, each)
+            rates[server.name].append(TOKENS * each * at_once / took)
+    direct, through = (rates[server.name] for server in asked)
+    return direct, through
 
 
-def _body(server: Server, stream: bool) -> bytes:
-    return foal.request_body(foal.MODEL if server.name == "direct" else NAME, TOKENS, stream)
+def _request(server: Server, stream: bool) -> bytes:
+    body = foal.request_body(foal.MODEL if server.name == "direct" else NAME, TOKENS, stream)
+    return probe.post(load.PATH, body, {"Authorization": f"Bearer {foal.KEY}"})
 
 
-def _length(server: Server, body: bytes, stream: bool) -> int:
-    """Bytes of one answer, which is checked to have all its tokens."""
+def _check(server: Server, request: bytes, stream: bool) -> None:
+    """Raises RuntimeError unless the answer has all its tokens."""
     with probe.connected(server.port) as connection:
-        answer = connection.ask(probe.post(load.PATH, body, {"Authorization": f"Bearer {foal.KEY}"}))
-    whole = answer.status == 200 and (answer.events[-1:] == [b"[DONE]"] if stream else True)
-    if whole and not stream:
-        whole = json.loads(answer.body)["usage"]["completion_tokens"] == TOKENS
-    if whole and stream:
-        whole = len(answer.events) >= TOKENS * 0.5  # bytes of a character split over tokens come together
+        answer = connection.ask(request)
+    if answer.status == 200 and stream:
+        # The bytes of one character may be spread over several tokens, which then come together.
+        whole = answer.events[-1:] == [b"[DONE]"] and len(answer.events) > TOKENS / 2
+    else:
+        whole = answer.status == 200 and json.loads(answer.body)["usage"]["completion_tokens"] == TOKENS
     if not whole:
-        raise RuntimeError(
-            f"{server.name} does not give {TOKENS} tokens: {answer.status} {answer.body[-600:]!r}"
-        )
-    return answer.wire
+        raise RuntimeError(f"{server.name} gives no {TOKENS} tokens: {answer.status} {answer.body[-600:]!r}")
 
 
 if __name__ == "__main__":
