@@ -5,8 +5,7 @@ text slips against that client, the client wins: `logprobs` is an object, and th
 say `chat.completion.chunk`. Fields that are not named here are kept, so that a server may grow.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: pydantic would have to evaluate each one at import.
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator

@@ -148,6 +148,12 @@ def test_nothing_is_said_at_exit(serve: Serve) -> None:
 
 
 class TestConnecting:
+    def test_cookies_are_not_kept(self, serve: Serve) -> None:
+        server = serve(lambda exchange: exchange.answer(MODELS, set_cookie="session=1"))
+        Model.list()
+        Model.list()
+        assert "cookie" not in server.exchanges[1].headers
+
     def test_a_proxy_is_for_other_machines(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         serve(models)

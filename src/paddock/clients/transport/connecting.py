@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ _LIMITS = httpx2.Limits(max_connections=2000, max_keepalive_connections=100, kee
 
 
 class ClientOptions(TypedDict):
+    cookies: CookieJar
     limits: httpx2.Limits
     verify: bool
     trust_env: bool
@@ -31,7 +33,9 @@ def client_options(origin: str) -> ClientOptions:
     # A proxy from the environment cannot reach this machine's loopback; and without TLS, loading the
     # certificates (tens of milliseconds) is for nothing.
     near = parts.scheme == "http" and is_loopback(parts.hostname or "")
-    return {"limits": _LIMITS, "verify": not near, "trust_env": not near}
+    # Calls with different keys share connections; a cookie that one was given is not for the others.
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return {"cookies": no_cookies, "limits": _LIMITS, "verify": not near, "trust_env": not near}
 
 
 def timeouts(seconds: float | None) -> httpx2.Timeout:
