@@ -19,7 +19,13 @@ KEY = "a-key-for-tests"
 
 
 def options(weights: Path, **changes: Any) -> EngineOptions:
-    values: dict[str, Any] = {"alias": "tiny", "api_key": KEY, "context_length": 256, "slots": 2, "threads": 1}
+    values: dict[str, Any] = {
+        "alias": "tiny",
+        "api_key": KEY,
+        "context_length": 256,
+        "slots": 2,
+        "threads": 1,
+    }
     return EngineOptions(weights=weights, **{**values, **changes})
 
 

@@ -54,18 +54,18 @@ TEXTS = [
     "xyzzyQWERTY CamelCaseWords HTTPServer",
 ]
 
-SMALL: dict[str, Any] = dict(
-    vocab_size=VOCAB,
-    hidden_size=128,
-    intermediate_size=160,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    max_position_embeddings=512,
-    initializer_range=0.09,
-    bos_token_id=0,
-    eos_token_id=1,
-)
+SMALL: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 128,
+    "intermediate_size": 160,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.09,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
 
 
 def llama(**changes: Any) -> Any:

@@ -50,7 +50,11 @@ class TestStart:
     def test_ready_means_that_it_answers(self, weights: Path, tmp_path: Path) -> None:
         async def scenario() -> None:
             async with running(weights, tmp_path) as engine:
-                body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "ignore_eos": True}
+                body = {
+                    "messages": [{"role": "user", "content": "hello"}],
+                    "max_tokens": 4,
+                    "ignore_eos": True,
+                }
                 status, answer = await ask(engine, "/v1/chat/completions", body)
                 assert status == 200
                 assert answer["model"] == "tiny"
@@ -64,14 +68,16 @@ class TestStart:
             async with running(weights, tmp_path) as engine:
                 status, _ = await ask(engine, "/v1/completions", {"prompt": "hello"}, key="wrong")
                 assert status == 401
-                assert KEY not in Path(f"/proc/{engine.pid}/cmdline").read_text()
+                assert KEY not in command_line(engine.pid)
 
         asyncio.run(scenario())
 
     def test_a_broken_file_quotes_the_engines_log(self, weights: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken.gguf"
         broken.write_bytes(weights.read_bytes()[:5000])
-        with pytest.raises(StartupError, match=r"could not start(.|\n)*engine\.log:\n(.|\n)*failed to load model"):
+        with pytest.raises(
+            StartupError, match=r"could not start(.|\n)*engine\.log:\n(.|\n)*failed to load model"
+        ):
             asyncio.run(start_engine(LlamaCppWheel(), options(broken), tmp_path / "engine.log", 30))
 
     def test_too_slow_a_start_is_an_error_and_leaves_nothing(self, tmp_path: Path) -> None:
@@ -109,6 +115,7 @@ class TestEnd:
         async def scenario() -> None:
             async with running(weights, tmp_path) as engine:
                 os.kill(engine.pid, signal.SIGSTOP)
+                await asyncio.to_thread(wait_for_state, engine.pid, "TZ", 2)
                 await engine.stop(grace=0.1)
                 assert engine.exit_status == -signal.SIGKILL
 
@@ -133,7 +140,9 @@ class TestPrompts:
             async with running(weights, tmp_path, context_length=512) as engine:
                 for length in (0, 1, 2, 3, 8, 40, 100):
                     text = source.randbytes(length).decode("utf-8", "replace")
-                    wild = "".join(chr(source.choice([0, 9, 10, 127, 0x300, 0x200D, 0x1F434])) for _ in range(length))
+                    wild = "".join(
+                        chr(source.choice([0, 9, 10, 127, 0x300, 0x200D, 0x1F434])) for _ in range(length)
+                    )
                     for prompt in (text, wild, "<|im_end|>" * (length // 8), "\ufffd" * (length // 4)):
                         body = {"prompt": prompt, "max_tokens": 3}
                         assert (await ask(engine, "/v1/completions", body))[0] == 200, prompt
@@ -189,13 +198,25 @@ def owner(weights: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], 
 
 
 def assert_gone(pid: int, within: float) -> None:
+    """A Z is dead, and whoever adopted it has not looked yet."""
+    wait_for_state(pid, "Z", within)
+
+
+def wait_for_state(pid: int, wanted: str, within: float) -> None:
+    """Returns once the process is gone or its state is one of the letters in `wanted`."""
     deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        if state == "Z":  # dead; whoever adopted it has not looked yet
-            return
+    while (now := state(pid)) is not None and now not in wanted:
+        assert time.monotonic() < deadline, f"process {pid} is still in state {now}"
         time.sleep(0.02)
-    raise AssertionError(f"process {pid} is still there")
+
+
+def state(pid: int) -> str | None:
+    """The letter that Linux has for what a process does; None when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()

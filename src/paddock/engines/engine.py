@@ -12,8 +12,8 @@ from typing import Protocol
 class EngineOptions:
     """What one engine process serves, and with how much.
 
-    `alias` is the `model` in its answers. `context_length` is in tokens and holds for each request; `slots` is
-    the number of requests decoded at once. `api_key` is what a caller must send as bearer token.
+    `alias` is the `model` in its answers. `context_length` is in tokens and holds for each request; `slots`
+    is the number of requests decoded at once. `api_key` is what a caller must send as bearer token.
     """
 
     weights: Path
@@ -27,7 +27,7 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Launch:
-    """A command to run. `env` is added to the runner's own: secrets go there, as any user can read an argv."""
+    """A command to run. `env` is added to the runner's own: secrets go there, for any user can read argv."""
 
     argv: list[str]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -36,8 +36,8 @@ class Launch:
 class Engine(Protocol):
     """A program that serves OpenAI HTTP on a loopback port.
 
-    It answers `GET /health` with 200 once it can take requests, `GET /v1/models` only to who sends its key, and
-    it exits with a reason on its last lines of output when it cannot start, a taken port included.
+    It answers `GET /health` with 200 once it can take requests, `GET /v1/models` only to who sends its key,
+    and it exits with a reason on its last lines of output when it cannot start, a taken port included.
     """
 
     name: str

@@ -2,8 +2,8 @@
 
 `python -m paddock.runners.guard PARENT -- COMMAND ...`, with standard input a pipe that PARENT keeps open.
 
-On Linux the kernel does it: the death signal survives exec, so the guard turns into the command. Elsewhere the
-guard stays, and the end of the pipe tells it that the parent is gone.
+On Linux the kernel does it: the death signal survives exec, so the guard turns into the command. Elsewhere
+the guard stays, and the end of the pipe tells it that the parent is gone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def become(parent: int, command: list[str]) -> None:
 
 
 def supervise(command: list[str]) -> int:
-    """Runs the command below this process and returns its exit status; ends it at the end of standard input."""
+    """Runs the command below this process until its end, or that of standard input. The exit status."""
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     except OSError as error:

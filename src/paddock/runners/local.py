@@ -46,7 +46,7 @@ class EngineProcess:
         return await self._process.wait()
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
-        """Ends the engine and all its children: SIGTERM, then SIGKILL after `grace` seconds. Requests are lost."""
+        """Ends the engine and its children: SIGTERM, after `grace` seconds SIGKILL. Requests are lost."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), grace)

@@ -73,7 +73,9 @@ def _choose_gguf(ggufs: list[str], names: list[str], repo: str, variant: str | N
         first = exact or [name for name in first if _has_part(name, variant)]
     if len(first) == 1:
         stem = SHARD.sub("", first[0])
-        return [name for name in ggufs if name == first[0] or (SHARD.search(name) and SHARD.sub("", name) == stem)]
+        return [
+            name for name in ggufs if name == first[0] or (SHARD.search(name) and SHARD.sub("", name) == stem)
+        ]
     if not ggufs:
         pickles = any(name.endswith((".bin", ".pth")) for name in names)
         hint = ": only PyTorch pickles, which can run code when read" if pickles else ""
@@ -104,26 +106,27 @@ def _from_cache(repo: str, revision: str | None, variant: str | None, cause: Exc
 
 
 def _without_network(repo: str, cause: Exception) -> str:
+    cache = constants.HF_HUB_CACHE
     if constants.HF_HUB_OFFLINE:
         return (
-            f"{repo} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to download it. "
+            f"{repo} is not in the cache {cache}, and HF_HUB_OFFLINE forbids to download it. "
             "Unset HF_HUB_OFFLINE, or give the path of a folder or .gguf file"
         )
     return (
-        f"cannot reach {constants.ENDPOINT} to download {repo} ({cause}), and the cache {constants.HF_HUB_CACHE} "
-        f"has no copy. Either set HF_ENDPOINT to a mirror that you can reach, or run `hf download {repo}` on a "
-        "machine with internet and give the path of the folder here, or serve `foal`, which needs no download"
+        f"cannot reach {constants.ENDPOINT} to download {repo} ({cause}), and the cache {cache} has no copy. "
+        f"Either set HF_ENDPOINT to a mirror that you can reach, or run `hf download {repo}` on a machine "
+        "with internet and give the path of the folder here, or serve `foal`, which needs no download"
     )
 
 
 def _explain(error: HfHubHTTPError, repo: str, revision: str | None) -> str:
-    where = constants.ENDPOINT
+    where, log_in = constants.ENDPOINT, "log in with `hf auth login` or set HF_TOKEN"
     if isinstance(error, GatedRepoError):
-        return f"{repo} is gated: accept its terms at {where}/{repo}, then log in with `hf auth login` or set HF_TOKEN"
+        return f"{repo} is gated: accept its terms at {where}/{repo}, then {log_in}"
     if isinstance(error, RevisionNotFoundError):
         return f"{repo} has no revision {revision!r} at {where}"
     if isinstance(error, RepositoryNotFoundError):
-        return f"{where} has no model {repo}, or it is private: then log in with `hf auth login` or set HF_TOKEN"
+        return f"{where} has no model {repo}, or it is private: then {log_in}"
     if error.response.status_code in (401, 403):
-        return f"{where} refuses access to {repo}: log in with `hf auth login` or set HF_TOKEN to a valid token"
+        return f"{where} refuses access to {repo}: {log_in}"
     return f"{where} answered {error.response.status_code} for {repo}: {error}"

@@ -18,7 +18,7 @@ HUB_ID = re.compile(
 
 @dataclass(frozen=True)
 class Model:
-    """Weights with a name. `path` is a folder for a `checkpoint` (Hugging Face's layout), a file for a `gguf`."""
+    """Weights with a name. `path` is the folder of a `checkpoint` (Hugging Face's layout) or a `gguf` file."""
 
     name: str
     kind: Literal["checkpoint", "gguf"]
@@ -28,8 +28,8 @@ class Model:
 def resolve_model(text: str) -> Model:
     """The model that `text` means; a hub id is downloaded first, with a progress bar on a terminal.
 
-    In this order: `foal` or `paddock/foal`, which come with the package; the path of a `.gguf` file or of a folder
-    with a checkpoint; `org/name` of the hub, with `@revision` and, for a GGUF repository, `:Q4_K_M` or
+    In this order: `foal` or `paddock/foal`, which come with the package; the path of a `.gguf` file or of a
+    folder with a checkpoint; `org/name` of the hub, with `@revision` and, for a GGUF repository, `:Q4_K_M` or
     `:file.gguf`. Blocks while it downloads.
 
     Raises:
@@ -47,15 +47,17 @@ def resolve_model(text: str) -> Model:
         name, found = fetch_model(match["repo"], match["revision"], match["variant"])
         return Model(name, "gguf" if found.is_file() else "checkpoint", found)
     raise StartupError(
-        f"there is no model {text!r}: it is neither a file nor a folder here. Take `foal`, the path of a .gguf file "
-        "or of a checkpoint's folder, or an id of the Hugging Face hub such as Qwen/Qwen3-0.6B"
+        f"there is no model {text!r}: it is neither a file nor a folder here. Take `foal`, "
+        "the path of a .gguf file or of a checkpoint's folder, or a hub id such as Qwen/Qwen3-0.6B"
     )
 
 
 def _bundled(name: str) -> Model:
     path = Path(str(files("paddock") / "bundled" / name.split("/")[1]))
     if not (path / "config.json").is_file():
-        raise StartupError(f"the bundled model {name} is missing from this installation of Paddock; reinstall it")
+        raise StartupError(
+            f"the bundled model {name} is missing from this installation of Paddock; reinstall it"
+        )
     return Model(name, "checkpoint", path)
 
 
@@ -72,5 +74,7 @@ def _local(path: Path) -> Model:
     if len(ggufs) == 1:
         return Model(ggufs[0].stem, "gguf", ggufs[0].resolve())
     if ggufs:
-        raise StartupError(f"{path} holds {len(ggufs)} .gguf files; give the path of one: {ggufs[0].name}, ...")
+        raise StartupError(
+            f"{path} holds {len(ggufs)} .gguf files; give the path of one: {ggufs[0].name}, ..."
+        )
     raise StartupError(f"{path} holds no model: neither config.json with safetensors nor a .gguf file")

@@ -29,10 +29,11 @@ Progress = Callable[[int, int], None]
 
 
 def convert(folder: Path, cache: Path, weights_type: str = "auto", progress: Progress | None = None) -> Path:
-    """The GGUF file of the checkpoint in `folder`, written into the folder `cache` unless it is there already.
+    """The GGUF file of the checkpoint in `folder`, written into the folder `cache` unless it is there
+    already.
 
-    Blocks for as long as it takes: about a second for each gigabyte, the first time. `progress` is called with
-    (bytes done, bytes in total), never when nothing needs to be written. Processes that convert the same
+    Blocks for as long as it takes: about a second for each gigabyte, the first time. `progress` is called
+    with (bytes done, bytes in total), never when nothing needs to be written. Processes that convert the same
     checkpoint wait for each other; a file in the cache is always complete.
 
     Raises:
@@ -77,7 +78,8 @@ def _write(folder: Path, target: Path, weights_type: str, progress: Progress | N
     free = shutil.disk_usage(target.parent).free
     if free < needed:
         raise StartupError(
-            f"converting {folder} needs up to {needed >> 20} MiB in {target.parent}, but only {free >> 20} MiB are free"
+            f"converting {folder} needs up to {needed >> 20} MiB in {target.parent}, "
+            f"but only {free >> 20} MiB are free"
         )
     try:
         write_gguf(folder, part, weights_type, progress)

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 NOTES = "fingerprints.json"
-# A file changed twice within the clock's grain looks unchanged, so a hash is noted only once the file has rested.
+# A file changed twice within the clock's grain looks unchanged, so a hash is noted only once the file has
+# rested.
 REST_NS = 2_000_000_000
 # Reading this much is faster than anybody can notice.
 SMALL = 1024 * 1024
@@ -20,8 +21,8 @@ SMALL = 1024 * 1024
 def fingerprint_file(file: Path, notes_folder: Path) -> str:
     """The SHA-256 of the file's content in hexadecimal.
 
-    For a large file it is remembered in `notes_folder` with the file's path, size, time of change and inode, and
-    believed as long as those stay.
+    For a large file it is remembered in `notes_folder` with the file's path, size, time of change and inode,
+    and believed as long as those stay.
     """
     status = file.stat()
     if status.st_size <= SMALL:

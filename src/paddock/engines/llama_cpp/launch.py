@@ -8,7 +8,7 @@ from pathlib import Path
 from paddock.engines.engine import Engine, EngineOptions, Launch
 
 KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
-# A batch cannot be interrupted: while it runs nobody else gets a token, and a caller that hung up is not noticed.
+# A batch cannot be interrupted: while it runs nobody gets a token and no caller who left is noticed.
 BATCH = 256
 LONGEST_EMBEDDING = 2048
 PROMPT_CACHE_MIB = 256
@@ -65,4 +65,6 @@ def flags(options: EngineOptions, port: int) -> list[str]:
     }
     if options.embeddings:
         values |= {"--embeddings": None, "--pooling": "mean"}
-    return [text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])]
+    return [
+        text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])
+    ]

@@ -126,7 +126,7 @@ def metadata(model: Architecture) -> dict[str, str | float | int]:
 
 
 def plan_tensors(model: Architecture) -> list[Planned]:
-    """All tensors that a checkpoint of this architecture must have, in the order in which they are written."""
+    """All tensors that a checkpoint of this architecture must have, in the order of writing."""
     plan = [Planned("model.embed_tokens.weight", "token_embd.weight", (model.vocab_size, model.hidden))]
     shapes = _layer_shapes(model)
     for layer in range(model.layers):
@@ -172,7 +172,8 @@ def _refuse_unusual(config: Mapping[str, Any]) -> None:
     if config.get("quantization_config"):
         method = config["quantization_config"].get("quant_method", "unknown")
         raise StartupError(
-            f"the checkpoint is quantized ({method}); take the original 16-bit one, or the model as a .gguf file"
+            f"the checkpoint is quantized ({method}); take the original 16-bit one, "
+            "or the model as a .gguf file"
         )
     if config.get("hidden_act", "silu") != "silu":
         raise StartupError(f"activation {config['hidden_act']!r} is not supported, only silu")

@@ -19,7 +19,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Header:
-    """`context_length` is what the model was made for. `cache_bytes` is the attention cache of one token, in F16."""
+    """`context_length` is what the model was made for; `cache_bytes` one token's attention cache, in F16."""
 
     architecture: str
     context_length: int

@@ -1,7 +1,7 @@
 """Which of llama.cpp's built-in ways to cut text into words a `tokenizer.json` asks for.
 
-llama.cpp knows each by a name and cannot take a pattern, so an unknown one is refused: with a wrong one a model
-answers, but worse, and nobody sees why.
+llama.cpp knows each by a name and cannot take a pattern, so an unknown one is refused: with a wrong one a
+model answers, but worse, and nobody sees why.
 """
 
 from __future__ import annotations

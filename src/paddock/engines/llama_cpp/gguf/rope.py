@@ -17,7 +17,7 @@ DEFAULT_THETA = 10_000.0
 
 @dataclass(frozen=True)
 class Rope:
-    """`factors` divide each of the head_dim/2 frequencies (Llama 3); `metadata` lacks the architecture's prefix."""
+    """`factors` divide the head_dim/2 frequencies (Llama 3); `metadata` lacks the architecture's prefix."""
 
     theta: float
     metadata: dict[str, str | float | int]
@@ -35,7 +35,9 @@ def read_rope(config: Mapping[str, Any], head_dim: int) -> Rope:
     kind = scaling.get("rope_type") or scaling.get("type") or "default"
     partial = scaling.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1.0
     if partial != 1.0:
-        raise StartupError("models that rotate only a part of each head (partial_rotary_factor) are not supported")
+        raise StartupError(
+            "models that rotate only a part of each head (partial_rotary_factor) are not supported"
+        )
     if kind == "default":
         return Rope(theta, {})
     if kind == "linear":

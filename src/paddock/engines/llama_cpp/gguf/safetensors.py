@@ -24,7 +24,17 @@ LARGEST_HEADER = 256 * 1024 * 1024
 
 # numpy has no bfloat16, so those two bytes are read as they are.
 STORAGE = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-OTHER_TYPES = {"F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
+OTHER_TYPES = {
+    "F64": 8,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+}
 
 Array = npt.NDArray[Any]
 
@@ -65,7 +75,9 @@ def weight_files(folder: Path) -> list[Path]:
         files = [folder / SINGLE] if (folder / SINGLE).is_file() else sorted(folder.glob("*.safetensors"))
     missing = [file.name for file in files if not file.is_file()]
     if missing:
-        raise StartupError(f"{folder} is incomplete: {missing[0]} is missing ({len(missing)} of {len(files)} shards)")
+        raise StartupError(
+            f"{folder} is incomplete: {missing[0]} is missing ({len(missing)} of {len(files)} shards)"
+        )
     if not files and (any(folder.glob("*.bin")) or any(folder.glob("*.pth"))):
         raise StartupError(
             f"{folder} holds PyTorch pickles (.bin), which can run code when read. Convert them once with "

@@ -32,7 +32,7 @@ def read_special_tokens(
     config: Mapping[str, Any],
     generation_config: Mapping[str, Any],
 ) -> SpecialTokens:
-    """From the parsed `tokenizer.json`, `tokenizer_config.json`, `config.json` and `generation_config.json`."""
+    """From the parsed files of the same names."""
     numbers = dict(tokenizer["model"]["vocab"])
     numbers |= {added["content"]: added["id"] for added in tokenizer.get("added_tokens") or []}
 

@@ -26,9 +26,10 @@ class TokenType(IntEnum):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Ready for GGUF: `tokens[i]` is token i. `model` is `gpt2` (byte-level BPE) or `llama` (SentencePiece-style).
+    """Ready for GGUF: `tokens[i]` is token i.
 
-    Byte-level BPE has `pre` and `merges` ("a b", best first); SentencePiece-style has `scores` and `space_prefix`.
+    `model` is `gpt2` (byte-level BPE, with `pre` and `merges`: "a b", best first) or `llama` (SentencePiece-
+    style, with `scores` and `space_prefix`).
     """
 
     model: str
@@ -44,11 +45,13 @@ def read_vocabulary(tokenizer: Mapping[str, Any], vocab_size: int) -> Vocabulary
     """From the parsed `tokenizer.json`; padded to `vocab_size`, the number of rows of the embedding.
 
     Raises:
-        StartupError: not a BPE, more tokens than rows, or words are cut in a way that llama.cpp has no name for.
+        StartupError: not a BPE, more tokens than rows, or cut in a way that llama.cpp has no name for.
     """
     model = tokenizer.get("model") or {}
     if model.get("type", "BPE") != "BPE" or "vocab" not in model:
-        raise StartupError(f"tokenizer.json holds a {model.get('type', 'nameless')} model; only BPE can be converted")
+        raise StartupError(
+            f"tokenizer.json holds a {model.get('type', 'nameless')} model; only BPE can be converted"
+        )
     tokens, types = _tokens(tokenizer, vocab_size)
     merges = [tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in model.get("merges", [])]
     if model.get("byte_fallback"):
@@ -69,7 +72,9 @@ def _tokens(tokenizer: Mapping[str, Any], vocab_size: int) -> tuple[list[str], l
         kind = TokenType.CONTROL if added.get("special") else TokenType.USER_DEFINED
         by_id[added["id"]] = (added["content"], kind)
     if by_id and max(by_id) >= vocab_size:
-        raise StartupError(f"the tokenizer has a token {max(by_id)}, but the model only {vocab_size} rows for tokens")
+        raise StartupError(
+            f"the tokenizer has a token {max(by_id)}, but the model only {vocab_size} rows for tokens"
+        )
     entries = [by_id.get(i, (f"[PAD{i}]", TokenType.UNUSED)) for i in range(vocab_size)]
     return [text for text, _ in entries], [kind for _, kind in entries]
 
@@ -100,7 +105,9 @@ def _prepends_space(tokenizer: Mapping[str, Any]) -> bool:
             return True
     for step in flatten(tokenizer.get("pre_tokenizer"), "pretokenizers"):
         if step.get("type") == "Metaspace":
-            return bool(step.get("prepend_scheme", "always") != "never" and step.get("add_prefix_space", True))
+            return bool(
+                step.get("prepend_scheme", "always") != "never" and step.get("add_prefix_space", True)
+            )
     return False
 
 

@@ -53,7 +53,9 @@ def write_gguf(folder: Path, target: Path, weights_type: str, progress: Progress
         raise StartupError(f"weights type {kind!r} is not known; known are auto, {', '.join(FILE_TYPE)}")
     tokenizer = read_json(folder, "tokenizer.json", required=True)
     tokenizer_config = read_json(folder, "tokenizer_config.json")
-    special = read_special_tokens(tokenizer, tokenizer_config, config, read_json(folder, "generation_config.json"))
+    special = read_special_tokens(
+        tokenizer, tokenizer_config, config, read_json(folder, "generation_config.json")
+    )
 
     writer = GGUFWriter(target, model.name)
     writer.add_name(folder.resolve().name)
@@ -64,8 +66,9 @@ def write_gguf(folder: Path, target: Path, weights_type: str, progress: Progress
     _add_special_tokens(writer, special)
     if templates := read_chat_templates(folder, tokenizer_config):
         writer.add_chat_template([{"name": name, "template": text} for name, text in templates.items()])
-    kinds = [_kind_of(item, tensors[item.source], kind) for item in plan]
-    _write(writer, target, model, [(item, tensors[item.source], k) for item, k in zip(plan, kinds, strict=True)], progress)
+    sources = [(item, tensors[item.source]) for item in plan]
+    items = [(item, tensor, _kind_of(item, tensor, kind)) for item, tensor in sources]
+    _write(writer, target, model, items, progress)
 
 
 def choose_type(tensors: dict[str, Tensor]) -> str:
@@ -84,11 +87,15 @@ def _check_tensors(model: Architecture, tensors: dict[str, Tensor]) -> list[Plan
                 f"tensor {item.source} has type {found.dtype}; only F32, F16 and BF16 can be converted"
             )
         if found.shape != item.shape:
-            raise StartupError(f"tensor {item.source} has shape {found.shape}, but config.json implies {item.shape}")
-    unused = set(tensors) - {item.source for item in plan}
-    unused = {name for name in unused if not name.endswith(IGNORED)} - ({"lm_head.weight"} if model.tied else set())
+            raise StartupError(
+                f"tensor {item.source} has shape {found.shape}, but config.json implies {item.shape}"
+            )
+    used = {item.source for item in plan} | ({"lm_head.weight"} if model.tied else set())
+    unused = {name for name in tensors if name not in used and not name.endswith(IGNORED)}
     if unused:
-        raise StartupError(f"the checkpoint has {len(unused)} tensors that a {model.name} does not: {min(unused)}, ...")
+        raise StartupError(
+            f"the checkpoint has {len(unused)} tensors that a {model.name} does not: {min(unused)}, ..."
+        )
     return plan
 
 
@@ -147,7 +154,9 @@ def _write(
         writer.add_tensor_info("rope_freqs.weight", factors.shape, factors.dtype, factors.nbytes)
     for item, _, kind in items:
         size = encoded_size(int(np.prod(item.shape)), kind)
-        writer.add_tensor_info(item.target, item.shape, np.dtype(np.float32), size, GGMLQuantizationType[kind])
+        writer.add_tensor_info(
+            item.target, item.shape, np.dtype(np.float32), size, GGMLQuantizationType[kind]
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -164,7 +173,8 @@ def _write(
                 try:
                     stream.write(np.ascontiguousarray(encode(chunk, tensor.dtype, kind)).data)
                 except OverflowError as error:
-                    raise StartupError(f"tensor {item.source} cannot be F16: {error}; choose BF16 or Q8_0") from error
+                    reason = f"tensor {item.source} cannot be F16: {error}; choose BF16 or Q8_0"
+                    raise StartupError(reason) from error
                 done += chunk.nbytes
                 if progress:
                     progress(done, total)
