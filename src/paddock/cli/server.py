@@ -14,6 +14,8 @@ from paddock.clients.transport import Call, Failure
 from paddock.errors import PaddockError, StartupError
 
 JSON = dict[str, Any]
+# Seconds within which several tokens count as having come at once.
+_BURST = 0.02
 
 
 @dataclass(slots=True)
@@ -46,16 +48,22 @@ class Answer:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """How fast tokens came once the first was there; None when there were fewer than two."""
+        """How fast tokens came once the first was there; None when there were fewer than two.
+
+        Tokens that all came at once, as from a small model, say nothing about each other: then it is their
+        number over the whole time.
+        """
         if self.tokens < 2 or self.first_token is None or self.last_token is None:
             return None
         span = self.last_token - self.first_token
-        return (self.tokens - 1) / span if span > 0 else None
+        return (self.tokens - 1) / span if span > _BURST else self.tokens / self.last_token
 
     def summary(self) -> str:
+        """One line: `42 tokens · 118 tokens/s · first token 31 ms`."""
         parts = [f"{self.tokens} token{'' if self.tokens == 1 else 's'}"]
-        if self.tokens_per_second is not None:
-            parts.append(f"{self.tokens_per_second:.3g} tokens/s")
+        speed = self.tokens_per_second
+        if speed is not None:
+            parts.append(f"{speed:.1f} tokens/s" if speed < 10 else f"{speed:.0f} tokens/s")
         if self.first_token is not None:
             parts.append(f"first token {self.first_token * 1000:.0f} ms")
         if self.finish_reason == "length":

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,6 +51,14 @@ class Terminal:
                 raise AssertionError(self.seen) from error
         before, self.seen = self.seen[: match.end()], self.seen[match.end() :]
         return before
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as a person would: not in the very moment in which the prompt appeared.
+
+        A signal between readline's writing the prompt and its waiting for input is seen at the next key.
+        """
+        time.sleep(0.4)
+        self.process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
         self.process.kill()
@@ -118,7 +127,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(serve: Serve, terminal: Cal
     chat.wait_for(">>> ")
     chat.type("What?\n")
     chat.wait_for("Hay and")
-    chat.process.send_signal(signal.SIGINT)
+    chat.interrupt()
     chat.wait_for("stopped")
     assert closed == [True]
     chat.wait_for(">>> ")
@@ -126,10 +135,10 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(serve: Serve, terminal: Cal
     chat.wait_for(r"Oats\.")
     assert server.exchanges[1].json()["messages"][1] == {"role": "assistant", "content": "Hay and"}
     chat.wait_for(">>> ")
-    chat.process.send_signal(signal.SIGINT)
+    chat.interrupt()
     chat.wait_for("Ctrl-C again leaves")
     chat.wait_for(">>> ")
-    chat.process.send_signal(signal.SIGINT)
+    chat.interrupt()
     assert chat.process.wait(10) == 130
     assert "Traceback" not in chat.seen
 

@@ -99,6 +99,10 @@ class TestAnswer:
         answer = Answer("m", usage={"completion_tokens": 11}, first_token=0.5, last_token=1.5)
         assert answer.summary() == "11 tokens · 10 tokens/s · first token 500 ms"
 
+    def test_speed_of_tokens_that_came_at_once(self) -> None:
+        answer = Answer("m", usage={"completion_tokens": 11}, first_token=2.0, last_token=2.001)
+        assert answer.summary() == "11 tokens · 5.5 tokens/s · first token 2000 ms"
+
     def test_without_text(self) -> None:
         assert Answer("m").summary() == "0 tokens"
 
