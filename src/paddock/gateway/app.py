@@ -12,9 +12,9 @@ from typing import Any
 
 from paddock.errors import MethodNotAllowed, NotFound, PaddockError, Unavailable
 from paddock.gateway.access_log import AccessLog
+from paddock.gateway.head import new_headers
 from paddock.gateway.http import Request, Response
 from paddock.gateway.metrics import Metrics
-from paddock.gateway.server import new_headers
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +162,8 @@ class App:
 
     def _send(self, request: Request, response: Response) -> None:
         if request.connection.started_response:
+            # Too late for another answer; an end without the last chunk tells the caller that it is cut off.
+            request.connection.close()
             return
         request.connection.respond(
             response.status,

@@ -49,6 +49,9 @@ class Request:
         keep_alive: bool,
     ) -> None:
         target, _, query = url.partition(b"?")
+        if not target.startswith(b"/") and b"://" in target:
+            # The form in which a proxy is asked; RFC 9112 wants servers to take it too.
+            target = b"/" + target.split(b"://", 1)[1].partition(b"/")[2]
         path = target.decode("utf-8", "replace")
         self.connection = connection
         self.method = method

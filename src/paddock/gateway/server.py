@@ -12,15 +12,17 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from http import HTTPStatus
-from typing import Any
+from os import urandom
 
 import httptools
 
+from paddock.gateway.head import status_line
 from paddock.gateway.http import Request
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PIPELINED = 16
+"""Requests that may wait on one connection; what comes after them is left in the socket."""
+LINGER_SECONDS = 2.0
 IDLE_SECONDS = 75.0
 RECEIVE_SECONDS = 60.0
 """How long a client may take between two pieces of one request."""
@@ -29,9 +31,7 @@ Handler = Callable[[Request], Awaitable[None]]
 Refusal = Callable[[int, str], bytes]
 """Renders the body of an error met before a request is whole: (status, message) -> JSON."""
 
-_STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
+_UPGRADE = (b"upgrade", b"connection", b"http2-settings")
 
 
 class HttpServer:
@@ -96,19 +96,22 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
-        "_body_size",
         "_chunked",
         "_closing",
-        "_header_size",
+        "_head_size",
         "_headers",
+        "_in_head",
         "_parser",
+        "_pending_refusal",
         "_queue",
         "_receiving",
         "_touched",
         "_transport",
+        "_unfinished",
         "_url",
         "on_pause",
         "on_resume",
+        "paused",
         "peer",
         "request",
         "server",
@@ -124,6 +127,8 @@ class Connection(asyncio.Protocol):
         self.started_response = False
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
+        self.paused = False
+        self._pending_refusal: tuple[int, str] | None = None
         self._queue: deque[Request] = deque()
         self._receiving = False
         self._closing = False
@@ -131,9 +136,10 @@ class Connection(asyncio.Protocol):
         self._touched = time.monotonic()
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._header_size = 0
-        self._body: list[bytes] = []
-        self._body_size = 0
+        self._in_head = True
+        self._head_size = 0
+        self._unfinished = -1
+        self._body: bytes | bytearray = b""
 
     # ---- what answers a request calls these
 
@@ -146,7 +152,7 @@ class Connection(asyncio.Protocol):
         content = b"" if request.method == "HEAD" else body
         self._transport.write(
             b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (_status_line(status), self.server.date, headers, self._connection_line(), len(body), content)
+            % (status_line(status), self.server.date, headers, self._connection_line(), len(body), content)
         )
 
     def start_stream(self, status: int, headers: bytes) -> None:
@@ -156,10 +162,13 @@ class Connection(asyncio.Protocol):
         self.started_response = True
         assert self.request is not None
         self._chunked = self.request.http_1_1
+        if not self._chunked:
+            # HTTP/1.0 has no other mark for the end of it.
+            self.request.keep_alive = False
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         self._transport.write(
             b"%b%b%b%b%b\r\n"
-            % (_status_line(status), self.server.date, headers, self._connection_line(), framing)
+            % (status_line(status), self.server.date, headers, self._connection_line(), framing)
         )
 
     def write(self, data: bytes) -> None:
@@ -170,8 +179,6 @@ class Connection(asyncio.Protocol):
     def end_stream(self) -> None:
         if self._chunked and not self._closing:
             self._transport.write(b"0\r\n\r\n")
-
-    # ---- state
 
     @property
     def idle(self) -> bool:
@@ -198,7 +205,6 @@ class Connection(asyncio.Protocol):
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # uvloop's has no base class
         self._parser = httptools.HttpRequestParser(self)
         peer = transport.get_extra_info("peername")
@@ -206,19 +212,23 @@ class Connection(asyncio.Protocol):
         self.server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._closing or self._pending_refusal is not None:
             return
         self._touched = time.monotonic()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400, "this server does not upgrade connections; speak plain HTTP/1.1")
+            if self._receiving and self._in_head:
+                self._count_unfinished(len(data))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             # llhttp wraps what our own callbacks raise; only the refusals below do.
             if not isinstance(error.__context__, _Refused):
                 raise
         except httptools.HttpParserError:
             self._refuse(400, "this is not HTTP/1.1: the request line, a header or a chunk is malformed")
+        except _Refused:
+            return
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -228,10 +238,12 @@ class Connection(asyncio.Protocol):
             self.task.cancel()
 
     def pause_writing(self) -> None:
+        self.paused = True
         if self.on_pause is not None:
             self.on_pause()
 
     def resume_writing(self) -> None:
+        self.paused = False
         if self.on_resume is not None:
             self.on_resume()
 
@@ -241,35 +253,46 @@ class Connection(asyncio.Protocol):
         self._receiving = True
         self._url = b""
         self._headers = {}
-        self._header_size = 0
-        self._body = []
-        self._body_size = 0
+        self._in_head = True
+        self._head_size = 0
+        self._unfinished = -1
+        self._body = b""
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_header(len(url))
+        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
-        self._count_header(len(name) + len(value))
+        # What follows a chunked body must not replace what came before it.
+        if self._in_head:
+            self._headers[name.lower()] = value
+        self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._parser.should_upgrade():
+            return
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.server.max_body:
             self._refuse_body()
-        if self._headers.get(b"expect", b"").lower() == b"100-continue":
+        if self._headers.get(b"expect", b"").lower() == b"100-continue" and self.request is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        self._body_size += len(body)
-        if self._body_size > self.server.max_body:
+        if len(self._body) + len(body) > self.server.max_body:
             self._refuse_body()
-        self._body.append(body)
+        if not self._body:
+            self._body = body
+            return
+        if isinstance(self._body, bytes):
+            self._body = bytearray(self._body)
+        self._body += body
 
     def on_message_complete(self) -> None:
+        if self._parser.should_upgrade():
+            return
         self._receiving = False
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body = []
+        body, self._body = bytes(self._body), b""
         request = Request(
             self,
             self._parser.get_method().decode("ascii", "replace"),
@@ -281,10 +304,10 @@ class Connection(asyncio.Protocol):
         )
         if self.request is None:
             self._begin(request)
-        elif len(self._queue) < MAX_PIPELINED:
-            self._queue.append(request)
         else:
-            self.abort()
+            self._queue.append(request)
+            if len(self._queue) == MAX_PIPELINED:
+                self._transport.pause_reading()
 
     # ---- private
 
@@ -307,7 +330,11 @@ class Connection(asyncio.Protocol):
         if not request.keep_alive or self.server.draining:
             self.close()
         elif self._queue and not self._closing:
+            if len(self._queue) == MAX_PIPELINED:
+                self._transport.resume_reading()
             self._begin(self._queue.popleft())
+        elif self._pending_refusal is not None:
+            self._refuse(*self._pending_refusal)
 
     def _connection_line(self) -> bytes:
         assert self.request is not None
@@ -315,11 +342,37 @@ class Connection(asyncio.Protocol):
             return b"" if self.request.http_1_1 else b"connection: keep-alive\r\n"
         return b"connection: close\r\n"
 
-    def _count_header(self, size: int) -> None:
-        self._header_size += size
-        if self._header_size > MAX_HEADER_BYTES:
-            self._refuse(431, f"the request line and headers are longer than {MAX_HEADER_BYTES} bytes")
-            raise _Refused
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Reads the request as if no upgrade had been offered, as RFC 9110 has it.
+
+        Java's HTTP client offers HTTP/2 with its first request, and llhttp then leaves the body unread.
+        """
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(405, "this server is no proxy: it does not take CONNECT")
+            return
+        head = b"%b %b HTTP/1.1\r\n" % (method, self._url)
+        lines = [b"%b: %b\r\n" % item for item in self._headers.items() if item[0] not in _UPGRADE]
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"%b%b\r\n%b" % (head, b"".join(lines), rest))
+
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > MAX_HEADER_BYTES:
+            self._refuse_head()
+
+    def _count_unfinished(self, size: int) -> None:
+        """llhttp hands a header over when it is whole, and until then keeps it however long it gets.
+
+        The read in which a head began may hold much else, so it does not count.
+        """
+        self._unfinished = 0 if self._unfinished < 0 else self._unfinished + size
+        if self._unfinished > MAX_HEADER_BYTES:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the request line and headers are longer than {MAX_HEADER_BYTES} bytes")
+        raise _Refused
 
     def _refuse_body(self) -> None:
         self._refuse(
@@ -330,34 +383,23 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, message: str) -> None:
         if self._closing:
             return
-        if self.request is None:
-            body = self.server.refuse(status, message)
-            self._transport.write(
-                b"%b%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-                % (_status_line(status), self.server.date, len(body), body)
-            )
+        if self.request is not None:
+            # Pipelined behind one that is being answered: its turn comes.
+            self._pending_refusal = self._pending_refusal or (status, message)
+            return
+        body = self.server.refuse(status, message)
+        self._transport.write(
+            b"%b%bcontent-type: application/json\r\nx-request-id: %b\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%b"
+            % (status_line(status), self.server.date, urandom(16).hex().encode(), len(body), body)
+        )
         # The client may still be sending: closing at once would reset the connection before it reads the
         # answer, so what it sends is read and dropped for a moment.
         self._closing = True
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        asyncio.get_running_loop().call_later(2.0, self._transport.close)
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
 
 
 class _Refused(Exception):
     """Unwinds llhttp's callbacks after an answer was sent."""
-
-
-def _status_line(status: int) -> bytes:
-    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
-
-
-def new_headers(*lines: tuple[str, Any]) -> bytes:
-    """Header lines for `respond`; line breaks in a value cannot start another header."""
-    return b"".join(
-        f"{name}: {str(value).translate(_NO_BREAKS)}\r\n".encode("latin-1", "replace")
-        for name, value in lines
-    )
-
-
-_NO_BREAKS = {10: " ", 13: " ", 0: " "}
