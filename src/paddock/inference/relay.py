@@ -14,6 +14,7 @@ from paddock.inference.upstream import Body, Flow
 class Downstream(Protocol):
     """The caller's side of a stream: a connection that can hold us back."""
 
+    paused: bool
     on_pause: Callable[[], None] | None
     on_resume: Callable[[], None] | None
 
@@ -109,7 +110,7 @@ async def stream(
     """
     replica = deployment.pick()
     sink = StreamOutcome(downstream, headers, translator)
-    flow = Flow()
+    flow = Flow(downstream.paused)
     downstream.on_pause, downstream.on_resume = flow.pause, flow.resume
     replica.in_flight += 1
     try:
@@ -171,14 +172,25 @@ class StreamOutcome:
         if self.status != 200:
             self.refusal.append(data)
             return
-        out = self._translator.feed(data)
+        try:
+            out = self._translator.feed(data)
+        except PaddockError:
+            raise
+        except Exception as error:
+            raise broken_answer(f"{type(error).__name__} while reading its stream") from error
         if out:
             self._send(out)
 
     def close(self) -> None:
+        """
+        Raises:
+            EngineFailed: the answer has no end, and nothing of it was sent yet.
+        """
         try:
             last = self._translator.finish() if self.error is None else self._translator.fail(self.error)
         except PaddockError as error:
+            if not self.started:
+                raise
             self.error = error
             last = self._translator.fail(error)
         if last or not self.started:

@@ -70,7 +70,11 @@ class Upstream:
         self._port = parts.port or (443 if self._tls else 80)
         self.prefix = parts.path.rstrip("/").encode()
         key = b"authorization: Bearer %b\r\n" % api_key.encode() if api_key else b""
-        self._headers = b"host: %b\r\n%bcontent-type: application/json\r\n" % (parts.netloc.encode(), key)
+        # Some hosted APIs turn away who does not say what he is.
+        self._headers = b"host: %b\r\n%buser-agent: paddock\r\ncontent-type: application/json\r\n" % (
+            parts.netloc.rpartition("@")[2].encode(),
+            key,
+        )
         self._idle: list[_Connection] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -96,7 +100,7 @@ class Upstream:
             reused = bool(self._idle)
             connection = self._idle.pop() if reused else await self._connect()
             if flow is not None:
-                flow.connection = connection
+                flow.attach(connection)
             try:
                 await self._exchange(connection, data, sink)
             except _ClosedUnused:
@@ -127,6 +131,7 @@ class Upstream:
             raise
         finally:
             self.in_flight.discard(connection)
+            connection.release()
         if connection.reusable:
             self._idle.append(connection)
         else:
@@ -163,19 +168,27 @@ class Upstream:
 class Flow:
     """Lets a slow reader hold the engine's answer back."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("_connection", "_paused")
 
-    def __init__(self) -> None:
-        self.connection: _Connection | None = None
+    def __init__(self, paused: bool = False) -> None:
+        self._connection: _Connection | None = None
+        self._paused = paused
+
+    def attach(self, connection: _Connection) -> None:
+        """From now on it is this connection that is held back."""
+        self._connection = connection
+        if self._paused:
+            connection.pause()
 
     def pause(self) -> None:
-        if self.connection is not None and not self.connection.transport.is_closing():
-            self.connection.transport.pause_reading()
+        self._paused = True
+        if self._connection is not None:
+            self._connection.pause()
 
     def resume(self) -> None:
-        if self.connection is not None and not self.connection.transport.is_closing():
-            self.connection.touched = time.monotonic()
-            self.connection.transport.resume_reading()
+        self._paused = False
+        if self._connection is not None:
+            self._connection.resume()
 
 
 class _ClosedUnused(Exception):
@@ -185,11 +198,13 @@ class _ClosedUnused(Exception):
 class _Connection(asyncio.Protocol):
     __slots__ = (
         "_answered",
+        "_complete",
         "_done",
         "_headers",
         "_idle",
         "_parser",
         "_parts",
+        "_paused",
         "_sink",
         "_until_close",
         "reusable",
@@ -204,19 +219,38 @@ class _Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._answered = False
+        self._complete = False
         self._until_close = False
+        self._paused = False
         self.reusable = False
         self.touched = 0.0
 
     async def exchange(self, data: bytes, sink: Sink) -> None:
         self._sink = sink
         self._answered = False
+        self._complete = False
         self._until_close = False
         self.reusable = False
         self.touched = time.monotonic()
         self._done = asyncio.get_running_loop().create_future()
         self.transport.write(data)
         await self._done
+
+    def release(self) -> None:
+        """The exchange is over: the next one must find the connection reading, and no old sink."""
+        self._sink = None
+        self.resume()
+
+    def pause(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.touched = time.monotonic()
+            self.transport.resume_reading()
 
     def fail(self, error: Exception) -> None:
         if self._done is not None and not self._done.done():
@@ -229,15 +263,22 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._sink is None:
+            # Nobody asked; it must not be taken for the answer to the next request.
+            self.transport.abort()
+            return
         self.touched = time.monotonic()
         self._answered = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self.fail(error.__context__ if isinstance(error.__context__, EngineFailed) else _not_http())
-            return
+            self.reusable = False
+            # What follows a whole answer is nobody's; the connection is not used again.
+            if not self._complete:
+                self.fail(error.__context__ if isinstance(error.__context__, EngineFailed) else _not_http())
+                return
         self._flush()
-        if self.reusable and self._done is not None and not self._done.done():
+        if self._complete and self._done is not None and not self._done.done():
             self._done.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -247,7 +288,7 @@ class _Connection(asyncio.Protocol):
             return
         if not self._answered:
             self.fail(_ClosedUnused())
-        elif self._until_close:
+        elif self._until_close and exc is None:
             self._done.set_result(None)
         else:
             self.fail(EngineFailed("the engine closed the connection in the middle of its answer"))
@@ -256,6 +297,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers = {}
+        self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.lower()] = value
@@ -276,11 +318,8 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() < 200:
             return
+        self._complete = True
         self.reusable = self._parser.should_keep_alive() and not self._until_close
-        if not self.reusable:
-            self._flush()
-            if self._done is not None and not self._done.done():
-                self._done.set_result(None)
 
     def _flush(self) -> None:
         """All pieces of one read go on as one: an engine may send many tokens in a packet."""

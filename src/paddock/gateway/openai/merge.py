@@ -46,6 +46,7 @@ class Merged:
         self.preface: list[JSON] = []
         self.started = False
         self.first = 0.0
+        self.paused = downstream.paused
         self._downstream = downstream
         self._headers = headers
         self._parts: list[_Part] = []
@@ -87,6 +88,7 @@ class Merged:
 
 class _Part:
     def __init__(self, merged: Merged) -> None:
+        self.paused = merged.paused
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self._merged = merged
