@@ -12,6 +12,9 @@ from typing import Any
 
 JSON = dict[str, Any]
 _FIREWORKS_LOGPROBS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+_FIREWORKS_REASONS = frozenset({None, "stop", "length", "tool_calls", "function_call"})
+_IMPOSSIBLE = -9999.0
+"""What OpenAI sends for a token without any probability, where llama.cpp has null for minus infinity."""
 _FIREWORKS_USAGE = ("prompt_tokens", "total_tokens", "completion_tokens")
 
 
@@ -53,8 +56,9 @@ class Shape:
             "model": self.model,
             "choices": choices,
         }
-        if answer.get("usage"):
-            result["usage"] = fireworks_usage(answer["usage"])
+        if answer.get("usage") or not (streamed or self.chat):
+            # The client wants it in every whole completion, also from an engine that counts nothing.
+            result["usage"] = fireworks_usage(answer.get("usage") or {})
         return result
 
     def _openai_choice(self, choice: JSON, offset: int, streamed: bool) -> JSON:
@@ -72,7 +76,9 @@ class Shape:
         else:
             message = _fireworks_message(choice.get("message") or {})
             result["message"] = {"role": "assistant", "content": None, **message}
-        result["finish_reason"] = choice.get("finish_reason")
+        reason = choice.get("finish_reason")
+        # Engines have more reasons (`abort`, `content_filter`, …) than the client lets through.
+        result["finish_reason"] = reason if reason in _FIREWORKS_REASONS else "stop"
         entries = _entries(choice, self.top_logprobs)
         given = choice.get("logprobs")
         if entries is not None:
@@ -106,7 +112,7 @@ def _entry(raw: JSON) -> JSON:
     known = raw.get("bytes")
     return {
         "token": raw["token"],
-        "logprob": raw["logprob"],
+        "logprob": _IMPOSSIBLE if raw["logprob"] is None else raw["logprob"],
         "bytes": list(raw["token"].encode()) if known is None else known,
     }
 
@@ -136,7 +142,11 @@ def _flat(entries: list[JSON], offset: int) -> JSON:
 
 
 def _fireworks_logprobs(flat: JSON) -> JSON:
-    return {name: flat[name] for name in _FIREWORKS_LOGPROBS if name in flat}
+    """With echo OpenAI has null for the first token, which the client does not let through."""
+    result = {name: flat[name] or [] for name in _FIREWORKS_LOGPROBS if name in flat}
+    result["token_logprobs"] = [0.0 if one is None else one for one in result.get("token_logprobs", ())]
+    result["top_logprobs"] = [one or {} for one in result.get("top_logprobs", ())]
+    return result
 
 
 def _fireworks_message(message: JSON) -> JSON:

@@ -34,7 +34,7 @@ class Collector:
         self._choices: dict[int, _Choice] = {}
 
     def feed(self, data: bytes) -> None:
-        *events, self._rest = (self._rest + data).split(b"\n\n")
+        *events, self._rest = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n\n")
         for event in events:
             chunk = parse_event(event)
             if chunk is None:
@@ -54,6 +54,8 @@ class Collector:
         if self._head is None or not self._choices or self._rest.strip():
             raise broken_answer("its stream has no end")
         kind = "chat.completion" if self._chat else "text_completion"
+        if any(choice.finish_reason is None for choice in self._choices.values()):
+            raise broken_answer("its stream ended before the answer did")
         choices = [self._choices[index].whole(index, self._chat) for index in sorted(self._choices)]
         return {**self._head, "object": kind, "choices": choices, "usage": self.usage}
 

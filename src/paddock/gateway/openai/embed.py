@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from paddock.engines.parameters import dump
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.gateway.http import Request, Response
 from paddock.gateway.openai.errors import refused
@@ -45,14 +46,17 @@ async def embed(request: Request, fields: JSON, routes: Routes) -> Response:
         body["encoding_format"] = "float"
         body.pop("user", None)
     try:
-        answer = orjson.loads(await relay.fetch(deployment, b"/embeddings", orjson.dumps(body)))
+        answer = orjson.loads(await relay.fetch(deployment, b"/embeddings", dump(body)))
     except EngineRefused as error:
-        raise refused(error) from None
+        raise refused(error, "input") from None
     except orjson.JSONDecodeError:
         raise relay.broken_answer("it is not JSON") from None
-    if wanted == "base64" and not attached:
-        for item in answer["data"]:
-            vector = item["embedding"]
-            item["embedding"] = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-    request.record.prompt_tokens = (answer.get("usage") or {}).get("prompt_tokens", 0)
-    return Response(orjson.dumps({**answer, "model": deployment.name}))
+    try:
+        if wanted == "base64" and not attached:
+            for item in answer["data"]:
+                vector = item["embedding"]
+                item["embedding"] = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+        request.record.prompt_tokens = (answer.get("usage") or {}).get("prompt_tokens", 0)
+        return Response(orjson.dumps({**answer, "model": deployment.name}))
+    except (KeyError, TypeError, AttributeError, struct.error):
+        raise relay.broken_answer("it has no embeddings") from None

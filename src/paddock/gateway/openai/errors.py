@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 
 from paddock.errors import (
+    BodyTooLarge,
     ContextLengthExceeded,
     EngineFailed,
     InvalidRequest,
+    NotFound,
     PaddockError,
     RateLimited,
     Unavailable,
@@ -19,7 +21,8 @@ from paddock.inference.relay import EngineRefused
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # Statuses by which an engine says that the request itself is wrong.
-_CALLERS_FAULT = frozenset({400, 404, 405, 409, 413, 415, 422})
+_CALLERS_FAULT = frozenset({400, 405, 409, 415, 422})
+_LONGEST = 2000  # characters of an engine's message; some repeat the whole request
 
 
 def error_body(error: PaddockError) -> bytes:
@@ -30,16 +33,25 @@ def error_body(error: PaddockError) -> bytes:
     )
 
 
-def refused(error: EngineRefused) -> PaddockError:
-    """What the caller is told when the engine answered with an error status."""
+def refused(error: EngineRefused, prompt: str = "messages") -> PaddockError:
+    """What the caller is told when the engine answered with an error status.
+
+    Args:
+        prompt: the field that holds the prompt.
+    """
     retry_after = error.headers.get(b"retry-after", b"")
-    return engine_error(error.engine_status, error.body, int(retry_after) if retry_after.isdigit() else None)
+    seconds = int(retry_after) if retry_after.isdigit() and len(retry_after) < 8 else None
+    return engine_error(error.engine_status, error.body, seconds, prompt)
 
 
-def engine_error(status: int, body: bytes, retry_after: float | None) -> PaddockError:
+def engine_error(
+    status: int, body: bytes, retry_after: float | None, prompt: str = "messages"
+) -> PaddockError:
     """An engine's error body as one of ours; llama.cpp, vLLM and OpenAI nest it alike."""
     detail = _detail(body)
-    message = str(detail.get("message") or f"the engine answered with status {status}")
+    # FastAPI's own errors say `detail`.
+    said = detail.get("message") or detail.get("detail") or f"the engine answered with status {status}"
+    message = str(said)[:_LONGEST]
     own_code = detail.get("code")
     if isinstance(own_code, int) and 400 <= own_code < 600:
         status = own_code
@@ -50,7 +62,7 @@ def engine_error(status: int, body: bytes, retry_after: float | None) -> Paddock
                 f"the prompt has {tokens} tokens and this model's context is {limit} tokens;"
                 " shorten the prompt or serve the model with a longer context"
             )
-        return ContextLengthExceeded(message, param=detail.get("param") or "messages")
+        return ContextLengthExceeded(message, param=detail.get("param") or prompt)
     if "too large to process" in message:
         # llama.cpp's words, with status 500, for an input of /embeddings beyond its batch.
         return ContextLengthExceeded(message, param="input")
@@ -60,9 +72,14 @@ def engine_error(status: int, body: bytes, retry_after: float | None) -> Paddock
         return RateLimited(message, retry_after=retry_after or 1)
     if status == 503:
         return Unavailable(message, retry_after=retry_after or 1)
+    param = detail.get("param")
+    param = param if isinstance(param, str) else None
+    if status == 404:
+        return NotFound(f"the engine does not have it: {message}", param=param)
+    if status == 413:
+        return BodyTooLarge(message)
     if status in _CALLERS_FAULT:
-        param = detail.get("param")
-        return InvalidRequest(message, param=param if isinstance(param, str) else None)
+        return InvalidRequest(message, param=param)
     return EngineFailed(f"the engine failed: {message}")
 
 

@@ -37,16 +37,16 @@ async def generate(
     deployment = routes.resolve(fields["model"])
     record = request.record
     record.model = deployment.name
-    planned = await plan(deployment, fields, chat=chat)
-    exchange = _Exchange(request, deployment, planned, chat, fireworks)
     try:
+        planned = await plan(deployment, fields, chat=chat)
+        exchange = _Exchange(request, deployment, planned, chat, fireworks)
         if planned.stream:
             record.streamed = True
             await exchange.stream()
             return None
         return await exchange.answer()
     except EngineRefused as error:
-        raise refused(error) from None
+        raise refused(error, "messages" if chat else "prompt") from None
 
 
 class _Exchange:
@@ -96,11 +96,13 @@ class _Exchange:
 
     def _shape(self, answer: JSON) -> JSON:
         """The answer in the caller's dialect; the very same object if nothing had to change."""
-        if self.plan.echo:
-            for choice in answer["choices"]:
+        try:
+            for choice in answer["choices"] if self.plan.echo else ():
                 choice["text"] = self.plan.echo[choice["index"] // self.plan.choices_each] + choice["text"]
-        if self.fireworks or self.plan.rewrite or self.plan.echo or answer.get("model") != self.shape.model:
-            return self.shape.whole(answer, self._echo_lengths())
+            if self.fireworks or self.plan.rewrite or self.plan.echo or answer["model"] != self.shape.model:
+                return self.shape.whole(answer, self._echo_lengths())
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
         return answer
 
     def _id(self) -> str:
@@ -170,10 +172,13 @@ class _Exchange:
                 choice = {"index": position, "text": text, "finish_reason": None}
                 chunk = {**identity, "object": "text_completion", "choices": [choice]}
                 merged.preface.append(self._rewriter()(chunk, {}))
-        translators = [
-            Rewritten(self._rewriter(part.index, identity), hold_last=self.fireworks, done=False)
-            for part in self.plan.parts
-        ]
+        translators: list[Rewritten] = []
+        for part in self.plan.parts:
+            rewriter = self._rewriter(part.index, identity)
+            last_usage = self._last_usage(translators)
+            translators.append(
+                Rewritten(rewriter, hold_last=self.fireworks, done=False, last_usage=last_usage)
+            )
         streams = [
             relay.stream(self.deployment, self.path, part.body, merged.part(), headers, translator)
             for part, translator in zip(self.plan.parts, translators, strict=True)
@@ -183,7 +188,7 @@ class _Exchange:
             outcomes = await _gather(streams)
             error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
         except EngineRefused as refusal:
-            error = refused(refusal)
+            error = refused(refusal, "messages" if self.chat else "prompt")
         except PaddockError as failure:
             error = failure
         finally:
@@ -198,6 +203,16 @@ class _Exchange:
             {**shell, "model": self.deployment.name, "choices": [], "usage": wanted} if wanted else None,
         )
         self._finish_record(merged.first, error)
+
+    def _last_usage(self, translators: Sequence[Rewritten]) -> Callable[[], JSON | None]:
+        """Of several parts only the one that ends last tells the usage, and that of all."""
+
+        def usage() -> JSON | None:
+            if any(not translator.released for translator in translators):
+                return None
+            return merge_usage([translator.usage for translator in translators], self.plan.choices_each)
+
+        return usage
 
     async def _stream_forced_tool(self, headers: bytes) -> None:
         """A call is only known to be one when its JSON is whole, so it is sent in one piece."""
@@ -215,7 +230,7 @@ class _Exchange:
     # ---- counting
 
     def _count(self, usage: JSON | None) -> None:
-        if usage:
+        if isinstance(usage, dict) and usage:
             record = self.request.record
             record.prompt_tokens = usage.get("prompt_tokens") or 0
             record.completion_tokens = usage.get("completion_tokens") or 0

@@ -40,13 +40,14 @@ class Relayed:
         self._include_usage = include_usage
         self._rename = _renaming(*rename) if rename else None
         self._rest = b""
+        self._last = b""
         self._done = False
 
     def feed(self, data: bytes) -> bytes:
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n")
         if self._rest:
             data = self._rest + data
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
         if data.endswith(b"\n\n"):
             self._rest = b""
         else:
@@ -61,12 +62,21 @@ class Relayed:
         if data.endswith(DONE):
             self._done = True
             self.pieces -= 1
+        elif data:
+            self._last = data
         return self._rename(data) if self._rename else data
 
     def finish(self) -> bytes:
+        last = b""
         if self._rest.strip():
-            raise EngineFailed("the engine's stream ended in the middle of an event")
-        return b"" if self._done else DONE
+            # Some servers leave the last empty line out.
+            parse_event(self._rest)
+            last = self.feed(b"\n\n")
+        if self._done:
+            return last
+        if self.usage is None and not _FINISHED.search(self._last):
+            raise _cut_off()
+        return last + DONE
 
     def fail(self, error: PaddockError) -> bytes:
         return error_event(error)
@@ -103,6 +113,10 @@ class Rewritten:
         hold_last: keep the chunk with the finish reason back until the usage can be put into it, which is
             where Fireworks sends it.
         done: whether this ends the caller's stream; a part of a merged one leaves that to the whole.
+        last_usage: gives the usage to put into the last chunk, if it is not this stream's own.
+
+    Attributes:
+        released: whether the last chunk was sent.
     """
 
     def __init__(
@@ -112,6 +126,7 @@ class Rewritten:
         include_usage: bool = False,
         hold_last: bool = False,
         done: bool = True,
+        last_usage: Callable[[], JSON | None] | None = None,
     ) -> None:
         self.usage: JSON | None = None
         self.prompt_tokens = 0
@@ -120,19 +135,23 @@ class Rewritten:
         self._include_usage = include_usage
         self._hold_last = hold_last
         self._done = done
+        self._last_usage = last_usage
+        self.released = False
         self._held: JSON | None = None
+        self._finished = False
         self._rest = b""
         self._offsets: dict[int, int] = {}
 
     def feed(self, data: bytes) -> bytes:
-        data = self._rest + data.replace(b"\r\n", b"\n")
+        data = (self._rest + data).replace(b"\r\n", b"\n")
         *events, self._rest = data.split(b"\n\n")
         return b"".join([self._event(event) for event in events if event])
 
     def finish(self) -> bytes:
-        if self._rest.strip():
-            raise EngineFailed("the engine's stream ended in the middle of an event")
-        return self._release() + (DONE if self._done else b"")
+        last = self.feed(b"\n\n") if self._rest.strip() else b""
+        if not self._finished:
+            raise _cut_off()
+        return last + self._release() + (DONE if self._done else b"")
 
     def fail(self, error: PaddockError) -> bytes:
         return self._release() + (error_event(error) if self._done else b"")
@@ -140,6 +159,7 @@ class Rewritten:
     def _event(self, event: bytes) -> bytes:
         chunk = parse_event(event)
         if chunk is None:
+            self._finished = self._finished or event.endswith(b"[DONE]")
             return b""
         progress = prompt_progress(chunk)
         if progress is not None:
@@ -156,6 +176,7 @@ class Rewritten:
             text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
             index = choice.get("index", 0)
             self._offsets[index] = self._offsets.get(index, 0) + len(text)
+            self._finished = self._finished or bool(choice.get("finish_reason"))
         if rewritten is None:
             return b""
         self.pieces += 1
@@ -177,8 +198,10 @@ class Rewritten:
         if self._held is None:
             return b""
         held, self._held = self._held, None
-        if self.usage is not None:
-            held = {**held, "usage": fireworks_usage(self.usage)}
+        self.released = True
+        usage = self.usage if self._last_usage is None else self._last_usage()
+        if usage is not None:
+            held = {**held, "usage": fireworks_usage(usage)}
         return dump_event(held)
 
 
@@ -220,8 +243,14 @@ def error_event(error: PaddockError) -> bytes:
 
 
 _ABSENT: Any = object()
-# Inside a JSON string the quotes would be escaped, so these match keys only.
-_MARKS = (b'"usage":', b'"error":', b'"prompt_progress":')
+# Inside a JSON string the quotes would be escaped, so these match keys only. A usage that is null, which
+# OpenAI sends with every token, is not worth a look.
+_MARKS = (b'"usage":{', b'"usage": {', b'"error":', b'"prompt_progress":')
+_FINISHED = re.compile(rb'"finish_reason":\s*"')
+
+
+def _cut_off() -> EngineFailed:
+    return EngineFailed("the engine's stream ended before its answer did")
 
 
 def _renaming(engine_name: str, name: str) -> Callable[[bytes], bytes]:

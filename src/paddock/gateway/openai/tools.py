@@ -27,7 +27,7 @@ def forced_tool_calls(answer: JSON, request_id: str) -> JSON:
 
 def as_chunks(answer: JSON, include_usage: bool, fireworks: bool) -> list[JSON]:
     """A whole chat answer as the chunks of a stream."""
-    head = {name: answer[name] for name in ("id", "created", "model") if name in answer}
+    head: JSON = {name: answer[name] for name in ("id", "created", "model") if name in answer}
     head["object"] = "chat.completion.chunk"
     chunks = []
     for choice in answer["choices"]:
