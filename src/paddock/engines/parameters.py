@@ -17,6 +17,8 @@ from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.inference.routing import Deployment
 
 JSON = dict[str, Any]
+MAX_CHOICES = 2048
+"""Choices that one request may ask for; OpenAI's limit for prompts. Each is a request to the engine."""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ async def plan(deployment: Deployment, fields: JSON, *, chat: bool) -> Plan:
         if stream:
             # Usage is counted for every stream; the gateway drops the chunk if the caller did not ask.
             body["stream_options"] = {**(options or {}), "include_usage": True}
-        return Plan(stream, include_usage, [Part(0, orjson.dumps(body))])
+        return Plan(stream, include_usage, [Part(0, dump(body))])
     return await _plan_llama_cpp(deployment, fields, stream, include_usage, chat)
 
 
@@ -84,6 +86,12 @@ async def _plan_llama_cpp(
     base, top_logprobs = llama_cpp.translate(deployment, fields, chat=chat)
     prompts = [None] if chat else llama_cpp.prompts(fields["prompt"])
     n = fields.get("n", 1)
+    if len(prompts) * n > MAX_CHOICES:
+        raise InvalidRequest(
+            f"{len(prompts)} prompts with n {n} make {len(prompts) * n} choices; at most {MAX_CHOICES} are"
+            " answered in one request",
+            param="prompt",
+        )
     seed = base.get("seed")
     parts = []
     for number, prompt in enumerate(prompts):
@@ -94,7 +102,7 @@ async def _plan_llama_cpp(
             if seed is not None and n > 1:
                 # The same seed for each choice would make them all the same.
                 body["seed"] = (seed + choice) % llama_cpp.SEEDS
-            parts.append(Part(number * n + choice, orjson.dumps(body)))
+            parts.append(Part(number * n + choice, dump(body)))
     echo = await llama_cpp.texts(deployment, prompts) if fields.get("echo") else []
     rewrite = top_logprobs is not None
     top = top_logprobs or 0
@@ -109,6 +117,28 @@ async def _plan_llama_cpp(
         rewrite=rewrite,
         top_logprobs=top,
     )
+
+
+def dump(body: JSON) -> bytes:
+    """The body for the engine.
+
+    Raises:
+        InvalidRequest: something in it has no place in ordinary JSON.
+    """
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        # The fields that we know have bounds, so it lies in one that is passed on as it is.
+        names = [name for name, value in body.items() if not _dumps(value)]
+        raise InvalidRequest(f"{', '.join(names)[:100]}: {error}", param=names[0][:100]) from None
+
+
+def _dumps(value: Any) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _check_together(fields: JSON, chat: bool) -> None:

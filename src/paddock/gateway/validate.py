@@ -94,7 +94,7 @@ def _must(location: list[int | str], right: str, value: Any) -> InvalidRequest:
 
 
 def _dotted(location: list[int | str]) -> str:
-    return ".".join(str(part) for part in location)
+    return ".".join(str(part)[:80] for part in location)
 
 
 def _shown(value: Any) -> str:

@@ -8,15 +8,21 @@ A field that is null counts as not given.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Required
 
 from pydantic import ConfigDict, Field, with_config
-from typing_extensions import Required, TypedDict
+from typing_extensions import TypedDict
 
 # Unknown fields are kept: whether an engine takes one is for the engine's parameter table to say.
 _WIRE = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
-TokenId = Annotated[int, Field(ge=0)]
+INT32 = 2**31 - 1
+"""Larger numbers of tokens wrap around in engines, unnoticed."""
+
+TokenId = Annotated[int, Field(ge=0, le=INT32)]
+# A list stops at its first fault: a million of them would take half a minute to report.
+TokenIds = Annotated[list[TokenId], Field(fail_fast=True)]
+Texts = Annotated[list[str], Field(fail_fast=True)]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -33,10 +39,14 @@ class Sampling(TypedDict, total=False):
     stream: Annotated[bool | None, Field(description="Answer with server-sent events.")]
     stream_options: StreamOptions | None
     n: Annotated[int | None, Field(ge=1, le=128, description="How many choices to generate.")]
-    max_tokens: Annotated[int | None, Field(ge=1, description="Most tokens to generate for a choice.")]
+    max_tokens: Annotated[
+        int | None, Field(ge=1, le=INT32, description="Most tokens to generate for a choice.")
+    ]
     temperature: Annotated[float | None, Field(ge=0, le=2, description="0 always takes the likeliest token.")]
     top_p: Annotated[float | None, Field(ge=0, le=1, description="Nucleus sampling: probability mass kept.")]
-    top_k: Annotated[int | None, Field(ge=-1, description="Keep the k likeliest tokens; 0 or -1 keeps all.")]
+    top_k: Annotated[
+        int | None, Field(ge=-1, le=INT32, description="Keep the k likeliest tokens; 0 or -1 keeps all.")
+    ]
     min_p: Annotated[
         float | None, Field(ge=0, le=1, description="Least probability relative to the likeliest.")
     ]
@@ -49,11 +59,16 @@ class Sampling(TypedDict, total=False):
         Field(description="Token id (as a string) to a bias from -100 to 100."),
     ]
     stop: Annotated[
-        str | Annotated[list[str], Field(max_length=16)] | None,
+        str | Annotated[list[str], Field(max_length=16, fail_fast=True)] | None,
         Field(description="Up to 16 strings at which generation ends; they are not part of the answer."),
     ]
     seed: Annotated[
-        int | None, Field(description="Same seed and same request, same answer, as far as possible.")
+        int | None,
+        Field(
+            ge=-(2**63),
+            le=2**63 - 1,
+            description="Same seed and same request, same answer, as far as possible.",
+        ),
     ]
     user: Annotated[str | None, Field(description="Accepted and not used.")]
     response_format: Annotated[dict[str, Any] | None, Field(description="json_object or json_schema.")]
@@ -68,9 +83,9 @@ class ContentPart(TypedDict, total=False):
 @with_config(_WIRE)
 class Message(TypedDict, total=False):
     role: Required[Role]
-    content: str | list[ContentPart] | None
+    content: str | Annotated[list[ContentPart], Field(fail_fast=True)] | None
     name: str | None
-    tool_calls: list[dict[str, Any]] | None
+    tool_calls: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None
     tool_call_id: str | None
 
 
@@ -91,11 +106,15 @@ class Tool(TypedDict, total=False):
 class ChatCompletionRequest(Sampling, total=False):
     """Body of POST /chat/completions."""
 
-    messages: Required[Annotated[list[Message], Field(min_length=1, description="The conversation so far.")]]
-    max_completion_tokens: Annotated[int | None, Field(ge=1, description="The newer name of `max_tokens`.")]
+    messages: Required[
+        Annotated[list[Message], Field(min_length=1, fail_fast=True, description="The conversation so far.")]
+    ]
+    max_completion_tokens: Annotated[
+        int | None, Field(ge=1, le=INT32, description="The newer name of `max_tokens`.")
+    ]
     logprobs: Annotated[bool | None, Field(description="Return the log probability of each token.")]
     top_logprobs: Annotated[int | None, Field(ge=0, le=20, description="Alternatives at each token.")]
-    tools: list[Tool] | None
+    tools: Annotated[list[Tool], Field(fail_fast=True)] | None
     tool_choice: Annotated[
         str | dict[str, Any] | None, Field(description="none, auto, required, or one function by name.")
     ]
@@ -108,7 +127,7 @@ class CompletionRequest(Sampling, total=False):
 
     prompt: Required[
         Annotated[
-            str | list[TokenId] | list[str] | list[list[TokenId]],
+            str | TokenIds | Texts | Annotated[list[TokenIds], Field(fail_fast=True)],
             Field(description="A string, a list of strings, token ids, or a list of lists of token ids."),
         ]
     ]
@@ -125,10 +144,10 @@ class EmbeddingRequest(TypedDict, total=False):
     model: Required[Annotated[str, Field(min_length=1)]]
     input: Required[
         Annotated[
-            str | list[TokenId] | list[str] | list[list[TokenId]],
+            str | TokenIds | Texts | Annotated[list[TokenIds], Field(fail_fast=True)],
             Field(description="A string, a list of strings, token ids, or a list of lists of token ids."),
         ]
     ]
     encoding_format: Literal["float", "base64"] | None
-    dimensions: Annotated[int | None, Field(ge=1)]
+    dimensions: Annotated[int | None, Field(ge=1, le=INT32)]
     user: str | None

@@ -143,7 +143,7 @@ def prompts(prompt: Any) -> list[str | list[int]]:
     """
     if isinstance(prompt, str):
         return [prompt]
-    if not prompt or prompt == [[]]:
+    if not prompt or [] in prompt:
         raise InvalidRequest("prompt must not be an empty list", param="prompt")
     return [prompt] if isinstance(prompt[0], int) else prompt
 
@@ -156,7 +156,10 @@ async def texts(deployment: Deployment, prompts: list[Any]) -> list[str]:
             result.append(prompt)
             continue
         raw = await relay.fetch(deployment, b"/detokenize", orjson.dumps({"tokens": prompt}), own_route=True)
-        result.append(orjson.loads(raw)["content"])
+        try:
+            result.append(str(orjson.loads(raw)["content"]))
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise relay.broken_answer("no text for the tokens of the prompt") from None
     return result
 
 
@@ -197,9 +200,11 @@ def _completion_logprobs(fields: JSON, body: JSON) -> int | None:
 
 
 def _logit_bias(biases: dict[str, float], deployment: Deployment) -> dict[str, float]:
+    size = deployment.vocabulary
     for token in biases:
-        if not token.isdecimal() or (deployment.vocabulary and int(token) >= deployment.vocabulary):
-            ids = f"0 to {deployment.vocabulary - 1}" if deployment.vocabulary else "whole numbers"
+        known = token.isascii() and token.isdecimal() and len(token) < 16
+        if not known or (size and int(token) >= size):
+            ids = f"0 to {size - 1}" if size else "whole numbers"
             raise InvalidRequest(
                 f"logit_bias.{token[:40]}: keys must be token ids, {ids}", param="logit_bias"
             )
@@ -278,7 +283,8 @@ def forces_tool(fields: JSON) -> bool:
 def _force_tool(tools: list[JSON], choice: Any, fields: JSON, body: JSON) -> None:
     """llama.cpp accepts `required` and does not enforce it; a JSON schema it does."""
     if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
+        function = choice.get("function")
+        name = function.get("name") if isinstance(function, dict) else None
         tools = [tool for tool in tools if tool["function"]["name"] == name]
         if choice.get("type") != "function" or not tools:
             raise InvalidRequest(
