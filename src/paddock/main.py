@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import ipaddress
 import logging
 import signal
 import sys
@@ -111,6 +113,10 @@ class _Server:
     def _ready(self, port: int) -> None:
         host = self.settings.host
         names = ", ".join(deployment.name for deployment in self.routes.all())
+        if not _is_loopback(host):
+            self.announce(
+                f"Mind that there are no keys yet: whoever reaches {host}:{port} may use these models."
+            )
         self.announce(f"Paddock serves {names} at http://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def _drain(self) -> None:
@@ -130,3 +136,9 @@ class _Server:
         if self.app.in_flight:
             log.warning("stopped with %d requests unfinished", self.app.in_flight)
         again.cancel()
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"

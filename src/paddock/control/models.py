@@ -17,7 +17,7 @@ from paddock.control.backoff import Backoff
 from paddock.control.progress import Progress
 from paddock.engines.engine import Engine, EngineOptions
 from paddock.engines.llama_cpp.convert import convert
-from paddock.engines.llama_cpp.launch import choose_engine
+from paddock.engines.llama_cpp.launch import choose_engine, connections
 from paddock.engines.llama_cpp.sizing import size_engine
 from paddock.errors import PaddockError, StartupError
 from paddock.inference.routing import Deployment, Replica, Routes
@@ -110,7 +110,12 @@ class LocalModels:
 
     async def _learn(self, deployment: Deployment, process: EngineProcess, options: EngineOptions) -> None:
         """Opens the way to a ready engine, and asks it what it can do."""
-        upstream = Upstream(f"{process.base_url}/v1", options.api_key, self._settings.request_timeout)
+        upstream = Upstream(
+            f"{process.base_url}/v1",
+            options.api_key,
+            self._settings.request_timeout,
+            limit=connections(options),
+        )
         props = await _ask(upstream, b"/props")
         models = await _ask(upstream, b"/v1/models")
         meta = (models.get("data") or [{}])[0].get("meta") or {}

@@ -7,6 +7,7 @@ relaying a token costs no task switch and no new connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import Mapping
@@ -58,9 +59,11 @@ class Upstream:
         base_url: `http://127.0.0.1:4711/v1`; its path is the `prefix` of the engine's OpenAI routes.
         api_key: sent as a Bearer token.
         timeout: seconds without a byte from the engine after which a request fails.
+        limit: most connections at once, more requests wait their turn; None for no limit. An engine with a
+            thread for each connection would leave those beyond its threads waiting behind idle ones.
     """
 
-    def __init__(self, base_url: str, api_key: str | None, timeout: float) -> None:
+    def __init__(self, base_url: str, api_key: str | None, timeout: float, limit: int | None = None) -> None:
         parts = urlsplit(base_url)
         self.base_url = base_url
         self.timeout = timeout
@@ -77,6 +80,7 @@ class Upstream:
         )
         self._idle: list[_Connection] = []
         self._sweeper: asyncio.TimerHandle | None = None
+        self._room = asyncio.Semaphore(limit) if limit else contextlib.nullcontext()
 
     async def send(
         self, method: bytes, path: bytes, body: bytes, sink: Sink, flow: Flow | None = None
@@ -96,6 +100,19 @@ class Upstream:
             len(body),
             body,
         )
+        async with self._room:
+            await self._send(data, sink, flow)
+
+    def close(self) -> None:
+        """Ends idle connections at once, and those in use with an error to their callers."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in [*self._idle, *self.in_flight]:
+            connection.transport.abort()
+        self._idle.clear()
+
+    async def _send(self, data: bytes, sink: Sink, flow: Flow | None) -> None:
         while True:
             reused = bool(self._idle)
             connection = self._idle.pop() if reused else await self._connect()
@@ -110,15 +127,6 @@ class Upstream:
                     continue
                 raise EngineFailed("the engine closed the connection without an answer") from None
             return
-
-    def close(self) -> None:
-        """Ends idle connections at once, and those in use with an error to their callers."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-        for connection in [*self._idle, *self.in_flight]:
-            connection.transport.abort()
-        self._idle.clear()
 
     async def _exchange(self, connection: _Connection, data: bytes, sink: Sink) -> None:
         self.in_flight.add(connection)

@@ -12,6 +12,7 @@ KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
 BATCH = 256
 LONGEST_EMBEDDING = 2048
 PROMPT_CACHE_MIB = 256
+SPARE_THREADS = 4  # for questions about its health, which must not wait
 
 
 class LlamaCppWheel:
@@ -42,6 +43,11 @@ def choose_engine(llama_server: Path | None) -> Engine:
     return LlamaServer(llama_server) if llama_server else LlamaCppWheel()
 
 
+def connections(options: EngineOptions) -> int:
+    """Connections that the engine answers at once: it has a thread for each, idle ones included."""
+    return options.slots + 4
+
+
 def flags(options: EngineOptions, port: int) -> list[str]:
     """llama-server's flags, which the wheel's child takes too: see `child.py`."""
     batch = LONGEST_EMBEDDING if options.embeddings else BATCH
@@ -56,7 +62,7 @@ def flags(options: EngineOptions, port: int) -> list[str]:
         "--batch-size": batch,
         "--ubatch-size": batch,
         "--cache-ram": PROMPT_CACHE_MIB,
-        "--threads-http": options.slots + 4,
+        "--threads-http": connections(options) + SPARE_THREADS,
         "--log-verbosity": 2,
         "--jinja": None,
         "--metrics": None,
