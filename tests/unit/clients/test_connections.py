@@ -136,7 +136,7 @@ def test_nothing_is_said_at_exit(serve: Serve) -> None:
         "import asyncio, gc; import paddock.clients.fireworks as f; f.Model.list();"
         "asyncio.run(f.Model.alist()); asyncio.run(f.Model.alist()); gc.collect()"
     )
-    environment = {**os.environ, "FIREWORKS_API_BASE": server.url, "PYTHONDEVMODE": "1"}
+    environment = {**os.environ, "FIREWORKS_API_BASE": server.url}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         env=environment,
