@@ -312,7 +312,7 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200:
+        if status < 200 or self._complete:
             return
         self._until_close = (
             b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
@@ -321,10 +321,11 @@ class _Connection(asyncio.Protocol):
             self._sink.on_head(status, self._headers)
 
     def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
+        if not self._complete:
+            self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() < 200:
+        if self._parser.get_status_code() < 200 or self._complete:
             return
         self._complete = True
         self.reusable = self._parser.should_keep_alive() and not self._until_close

@@ -69,9 +69,9 @@ class Relayed:
     def finish(self) -> bytes:
         last = b""
         if self._rest.strip():
-            # Some servers leave the last empty line out.
-            parse_event(self._rest)
-            last = self.feed(b"\n\n")
+            # Some servers leave the last empty line out; what is no event is no part of a stream.
+            whole = parse_event(self._rest) is not None or self._rest.rstrip().endswith(b"[DONE]")
+            last = self.feed(b"\n\n") if whole else b""
         if self._done:
             return last
         if self.usage is None and not _FINISHED.search(self._last):
