@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
 import uvloop
 
 from bench import answers, load, probe
 from bench.servers import HOST
+
+
+PATIENCE = 300.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Crowd:
     problems: list[str]
 
 
-def stream_all(port: int, streams: int, timeout: float = 300.0) -> Crowd:
+def stream_all(port: int, streams: int, timeout: float = PATIENCE) -> Crowd:
     """Opens `streams` connections, sends a streaming request on each and checks every answer in full."""
     return uvloop.run(_stream_all(port, streams, timeout))
 
@@ -31,6 +35,7 @@ def seconds_to_answer(port: int, request: bytes, at_once: int, each: int) -> flo
 
     Raises:
         RuntimeError: an answer was not whole, or had another status than 200.
+        TimeoutError: they have not all come within PATIENCE.
     """
     return uvloop.run(_seconds_to_answer(port, request, at_once, each))
 
@@ -62,7 +67,8 @@ async def _seconds_to_answer(port: int, request: bytes, at_once: int, each: int)
                 raise RuntimeError(f"{client.failure or bytes(client.received[:600])!r}")
 
     began = loop.time()
-    await asyncio.gather(*(ask_again_and_again() for _ in range(at_once)))
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*(ask_again_and_again() for _ in range(at_once)))
     return loop.time() - began
 
 
@@ -85,8 +91,7 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
 
     def ask(self) -> None:
         if self._transport and not self.done.done():
