@@ -22,8 +22,8 @@ CONFIG_FILE = "paddock.toml"
 FIREWORKS_BASE_URL = "https://api.fireworks.ai/inference/v1"
 
 
-def _setting(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc})
+def _setting(default: Any, doc: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"doc": doc, "choices": choices})
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8800, "Port to listen on; 0 takes a free one.")
     data_dir: Path = _setting(Path("~/.paddock"), "Folder for logs, converted weights and, later, the store.")
-    engine: str = _setting("auto", "Engine for local models: `auto` or `llama.cpp`.")
+    engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(
         None, "A natively compiled `llama-server` to use instead of the bundled wheel."
     )
-    context_length: int = _setting(
-        0, "Tokens of context for a request; 0 takes the model's own, up to 8192."
-    )
+    context_length: int = _setting(0, "Tokens of context for a request; 0 takes the model's own, up to 8192.")
     slots: int = _setting(0, "Requests that one engine decodes at once; 0 lets Paddock choose.")
     threads: int = _setting(0, "Threads of one engine; 0 takes every core this process may use.")
-    weights_type: str = _setting("auto", "Type of converted weights: `auto`, `F16`, `BF16` or `Q8_0`.")
+    weights_type: str = _setting(
+        "auto", "Type of converted weights; auto keeps the checkpoint's own.", ("auto", "F16", "BF16", "Q8_0")
+    )
     embeddings: bool = _setting(False, "Let local models answer /embeddings too.")
     start_timeout: float = _setting(
         300.0, "Seconds that an engine may take from its start until it is ready."
@@ -54,7 +54,9 @@ class Settings:
         600.0, "Seconds without a byte from the engine after which a request fails."
     )
     max_body: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.")
-    log_level: str = _setting("info", "Least severe level that is logged: debug, info, warning, error.")
+    log_level: str = _setting(
+        "info", "Least severe level that is logged.", ("debug", "info", "warning", "error")
+    )
     access_log: bool = _setting(True, "Write a line for each answered request.")
     base_url: str = _setting(
         "http://127.0.0.1:8800", "Server that the commands `chat`, `complete`, `models` talk to."
@@ -118,7 +120,9 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _convert(spec: dataclasses.Field[Any], value: Any, where: str) -> Any:
-    kind = str(spec.type)
+    kind, choices = str(spec.type), spec.metadata["choices"]
+    if choices and value not in choices:
+        raise StartupError(f"{where} must be one of {', '.join(choices)}, not {value!r}")
     try:
         if kind == "bool":
             return _boolean(value)

@@ -31,6 +31,7 @@ from paddock import settings as settings_module
     help="Also route NAME to an OpenAI-compatible server that runs already; its key comes from"
     " PADDOCK_ATTACH_KEY_<NAME>. Repeatable.",
 )
+@click.option("--embeddings/--no-embeddings", default=None, help="Let local models answer /embeddings too.")
 @click.option("--context-length", type=click.IntRange(min=1), help="Tokens of context for a request.")
 @click.option("--access-log/--no-access-log", default=None, help="Write a line for each answered request.")
 def serve(models: tuple[str, ...], attached: tuple[str, ...], **options: Any) -> None:
