@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
 class EngineOptions:
     """What one engine process serves, and with how much.
 
-    `alias` is the `model` in its answers. `context_length` is in tokens and holds for each request; `slots`
-    is the number of requests decoded at once. `api_key` is what a caller must send as bearer token.
+    Attributes:
+        alias: the `model` in its answers.
+        api_key: what a caller must send as bearer token.
+        context_length: tokens, for each request.
+        slots: requests decoded at once.
+        batch: tokens of prompts processed in one go, and of the longest text for an embedding.
+        embeddings: `mean` makes them of any model's last layer, beside completions; `own` is for models made
+            for embeddings, which can do nothing else.
     """
 
     weights: Path
@@ -22,7 +28,8 @@ class EngineOptions:
     context_length: int
     slots: int
     threads: int
-    embeddings: bool = False
+    batch: int = 256
+    embeddings: Literal["none", "mean", "own"] = "none"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,6 @@ from pathlib import Path
 from paddock.engines.engine import Engine, EngineOptions, Launch
 
 KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
-# A batch cannot be interrupted: while it runs nobody gets a token and no caller who left is noticed.
-BATCH = 256
-LONGEST_EMBEDDING = 2048
 PROMPT_CACHE_MIB = 256
 SPARE_THREADS = 4  # for questions about its health, which must not wait
 
@@ -50,7 +47,6 @@ def connections(options: EngineOptions) -> int:
 
 def flags(options: EngineOptions, port: int) -> list[str]:
     """llama-server's flags, which the wheel's child takes too: see `child.py`."""
-    batch = LONGEST_EMBEDDING if options.embeddings else BATCH
     values: dict[str, str | int | None] = {
         "--model": str(options.weights),
         "--alias": options.alias,
@@ -59,8 +55,8 @@ def flags(options: EngineOptions, port: int) -> list[str]:
         "--ctx-size": options.context_length * options.slots,
         "--parallel": options.slots,
         "--threads": options.threads,
-        "--batch-size": batch,
-        "--ubatch-size": batch,
+        "--batch-size": options.batch,
+        "--ubatch-size": options.batch,
         "--cache-ram": PROMPT_CACHE_MIB,
         "--threads-http": connections(options) + SPARE_THREADS,
         "--log-verbosity": 2,
@@ -69,8 +65,10 @@ def flags(options: EngineOptions, port: int) -> list[str]:
         "--no-webui": None,
         "--no-prefill-assistant": None,
     }
-    if options.embeddings:
-        values |= {"--embeddings": None, "--pooling": "mean"}
+    if options.embeddings != "none":
+        values["--embeddings"] = None
+    if options.embeddings == "mean":
+        values["--pooling"] = "mean"
     return [
         text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])
     ]

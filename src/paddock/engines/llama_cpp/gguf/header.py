@@ -19,12 +19,15 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Header:
-    """`context_length` is what the model was made for; `cache_bytes` one token's attention cache, in F16."""
+    """`context_length` is what the model was made for; `cache_bytes` one token's attention cache, in F16.
+
+    `embeds`: it was made for embeddings and generates no text.
+    """
 
     architecture: str
     context_length: int
     cache_bytes: int
-    size: int
+    embeds: bool
 
 
 def read_header(path: Path) -> Header:
@@ -36,7 +39,6 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as stream:
             values = _read_values(stream, path)
-        size = path.stat().st_size
     except OSError as error:
         raise StartupError(f"cannot read {path}: {error.strerror}") from error
     except (struct.error, ValueError) as error:
@@ -55,7 +57,7 @@ def read_header(path: Path) -> Header:
         architecture=architecture,
         context_length=number("context_length", 4096),
         cache_bytes=number("block_count", 32) * width * 2,
-        size=size,
+        embeds=number("pooling_type", 0) != 0,
     )
 
 
