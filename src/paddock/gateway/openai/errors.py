@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,7 +66,10 @@ def engine_error(
         return ContextLengthExceeded(message, param=detail.get("param") or prompt)
     if "too large to process" in message:
         # llama.cpp's words, with status 500, for an input of /embeddings beyond its batch.
-        return ContextLengthExceeded(message, param="input")
+        tokens, limit = (re.findall(r"\d+", message) + ["?", "?"])[:2]
+        return ContextLengthExceeded(
+            f"the input has {tokens} tokens, and at most {limit} make one embedding; split it", param="input"
+        )
     if status in (401, 403):
         return EngineFailed(f"the engine refused this server's key: {message}")
     if status == 429:
