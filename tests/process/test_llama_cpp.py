@@ -161,7 +161,7 @@ class TestPrompts:
 class TestEmbeddings:
     def test_one_engine_embeds_and_completes(self, weights: Path, tmp_path: Path) -> None:
         async def scenario() -> None:
-            async with running(weights, tmp_path, embeddings="mean") as engine:
+            async with running(weights, tmp_path, embeddings=True) as engine:
                 status, answer = await ask(engine, "/v1/embeddings", {"input": ["hello", "world"]})
                 assert status == 200
                 assert [len(item["embedding"]) for item in answer["data"]] == [64, 64]

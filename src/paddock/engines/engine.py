@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class EngineOptions:
         context_length: tokens, for each request.
         slots: requests decoded at once.
         batch: tokens of prompts processed in one go, and of the longest text for an embedding.
-        embeddings: `mean` makes them of any model's last layer, beside completions; `own` is for models made
-            for embeddings, which can do nothing else.
+        embeddings: whether it makes embeddings, of a model that generates as the mean of its last layer.
+        generates: whether it completes text; models made for embeddings do not.
     """
 
     weights: Path
@@ -29,7 +29,8 @@ class EngineOptions:
     slots: int
     threads: int
     batch: int = 256
-    embeddings: Literal["none", "mean", "own"] = "none"
+    embeddings: bool = False
+    generates: bool = True
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,10 @@ def flags(options: EngineOptions, port: int) -> list[str]:
         "--no-webui": None,
         "--no-prefill-assistant": None,
     }
-    if options.embeddings != "none":
+    if options.embeddings:
         values["--embeddings"] = None
-    if options.embeddings == "mean":
-        values["--pooling"] = "mean"
+        if options.generates:
+            values["--pooling"] = "mean"
     return [
         text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])
     ]

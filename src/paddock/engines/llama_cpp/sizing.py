@@ -51,7 +51,8 @@ def size_engine(
         slots=slots or choose_slots(header, length, memory_size()),
         threads=threads or available_cores(),
         batch=length if header.embeds else BATCH_WITH_EMBEDDINGS if embeddings else BATCH,
-        embeddings="own" if header.embeds else "mean" if embeddings else "none",
+        embeddings=embeddings or header.embeds,
+        generates=not header.embeds,
     )
 
 
