@@ -68,7 +68,8 @@ def flags(options: EngineOptions, port: int) -> list[str]:
     if options.embeddings:
         values["--embeddings"] = None
         if options.generates:
-            values["--pooling"] = "mean"
+            # Not `mean`: where texts of different lengths share a batch, llama.cpp takes it over part of them.
+            values["--pooling"] = "last"
     return [
         text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])
     ]

@@ -66,7 +66,7 @@ def engine_error(
         return ContextLengthExceeded(message, param=detail.get("param") or prompt)
     if "too large to process" in message:
         # llama.cpp's words, with status 500, for an input of /embeddings beyond its batch.
-        tokens, limit = (re.findall(r"\d+", message) + ["?", "?"])[:2]
+        tokens, limit = [*re.findall(r"\d+", message), "?", "?"][:2]
         return ContextLengthExceeded(
             f"the input has {tokens} tokens, and at most {limit} make one embedding; split it", param="input"
         )
