@@ -36,9 +36,9 @@ def test_base64_is_the_same_vector_as_floats(client: OpenAI) -> None:
 
 
 def test_too_long_an_input_tells_both_numbers(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match=r"\d+ tokens, and at most \d+") as caught:
+    with pytest.raises(openai.BadRequestError, match=r"\d+ tokens.* \d+ ") as caught:
         client.embeddings.create(model="foal", input="7 " * 5000)
-    assert caught.value.param == "input"
+    assert caught.value.code == "context_length_exceeded"
 
 
 def test_empty_input_is_refused(client: OpenAI) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import orjson
 
@@ -20,15 +20,31 @@ async def attach(spec: str, timeout: float) -> Deployment:
     """
     name, _, url = spec.partition("=")
     url, _, wanted = url.partition("#")
-    parts = urlsplit(url)
-    if not name or parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _parse(url)
+    if not name or parts is None:
         raise StartupError(f"--attach {spec!r} must look like NAME=http://host:port/v1")
     upstream = Upstream(url.rstrip("/"), attach_key(name), timeout)
     served = await _served(upstream, name, url)
     engine_model = wanted or _choose(name, url, served)
     return Deployment(
-        name, "attached", engine_model, embeds=True, owned_by=parts.hostname, replicas=[Replica(upstream)]
+        name,
+        "attached",
+        engine_model,
+        embeds=True,
+        owned_by=parts.hostname or "",
+        replicas=[Replica(upstream)],
     )
+
+
+def _parse(url: str) -> SplitResult | None:
+    """The URL's parts; None if it is none that can be connected to."""
+    try:
+        parts = urlsplit(url)
+        # Reading the port checks it.
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.query
+    except ValueError:
+        return None
+    return parts if good else None
 
 
 async def _served(upstream: Upstream, name: str, url: str) -> list[str]:
@@ -39,6 +55,8 @@ async def _served(upstream: Upstream, name: str, url: str) -> list[str]:
         raise StartupError(f"--attach {name}: {error.message}; is that server running?") from None
     if sink.status in (401, 403):
         raise StartupError(f"--attach {name}: {url} wants a key; put it into {attach_key_variable(name)}")
+    if sink.status >= 500:
+        raise StartupError(f"--attach {name}: {url}/models answers with status {sink.status}; is it ready?")
     if sink.status != 200:
         # Not every server lists its models; what it calls this one is then taken to be the given name.
         return []

@@ -79,6 +79,7 @@ class LocalModels:
             self._engine.name,
             model.name,
             context_length=options.context_length,
+            generates=options.generates,
             embeds=options.embeddings,
             sampling=_sampling(model),
         )

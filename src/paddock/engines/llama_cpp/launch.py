@@ -68,7 +68,7 @@ def flags(options: EngineOptions, port: int) -> list[str]:
     if options.embeddings:
         values["--embeddings"] = None
         if options.generates:
-            # Not `mean`: where texts of different lengths share a batch, llama.cpp takes it over part of them.
+            # Not `mean`: of texts of different lengths in one batch, llama.cpp takes it over a part only.
             values["--pooling"] = "last"
     return [
         text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])
