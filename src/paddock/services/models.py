@@ -18,7 +18,7 @@ HUB_ID = re.compile(
 
 @dataclass(frozen=True)
 class Model:
-    """Weights with a name. `path` is the folder of a `checkpoint` (Hugging Face's layout) or a `gguf` file."""
+    """Weights with a name. `path` is the folder of a `checkpoint` (Hugging Face layout) or a `gguf` file."""
 
     name: str
     kind: Literal["checkpoint", "gguf"]

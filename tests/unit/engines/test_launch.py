@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paddock.engines.engine import EngineOptions
+from paddock.engines.llama_cpp.child import parse
+from paddock.engines.llama_cpp.launch import KEY_VARIABLE, LlamaCppWheel, LlamaServer, choose_engine, flags
+
+OPTIONS = EngineOptions(
+    weights=Path("model.gguf"),
+    alias="foal",
+    api_key="secret",
+    context_length=512,
+    slots=4,
+    threads=3,
+    embeddings=True,
+)
+
+
+class TestLaunch:
+    @pytest.mark.parametrize("engine", [LlamaCppWheel(), LlamaServer(Path("llama-server"))])
+    def test_the_key_is_in_the_environment_only(self, engine: LlamaCppWheel | LlamaServer) -> None:
+        launch = engine.launch(OPTIONS, 1234)
+        assert not [word for word in launch.argv if "secret" in word]
+        assert launch.env == {KEY_VARIABLE: "secret"}
+        assert "secret" not in repr(launch)
+
+    def test_a_native_server_is_used_where_one_is_set(self) -> None:
+        argv = choose_engine(Path("native")).launch(OPTIONS, 1234).argv
+        assert argv[0] == "native"
+        assert "paddock.engines.llama_cpp.child" in choose_engine(None).launch(OPTIONS, 1234).argv
+
+
+class TestChild:
+    def test_it_takes_every_flag_that_llama_server_is_given(self) -> None:
+        params = parse(flags(OPTIONS, 1234), "secret")
+        assert params.model.path == "model.gguf"
+        assert (params.port, params.n_ctx, params.n_parallel) == (1234, 2048, 4)
+        assert params.cpuparams.n_threads == params.cpuparams_batch.n_threads == 3
+        assert params.api_keys == ["secret"]
+        assert params.model_alias == {"foal"}
+        assert (params.use_jinja, params.endpoint_metrics, params.embedding, params.ui) == (
+            True, True, True, False,
+        )  # fmt: skip
+        assert params.pooling_type == 1
+
+    @pytest.mark.parametrize("arguments", [["--unknown", "1"], ["--port"]])
+    def test_anything_else_ends_it(self, arguments: list[str]) -> None:
+        with pytest.raises(SystemExit, match="unknown flag"):
+            parse(arguments, None)
