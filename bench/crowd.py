@@ -11,7 +11,6 @@ import uvloop
 from bench import answers, load, probe
 from bench.servers import HOST
 
-
 PATIENCE = 300.0  # seconds
 
 
