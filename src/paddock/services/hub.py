@@ -99,7 +99,12 @@ def _found(folder: Path, repo: str, variant: str | None) -> tuple[str, Path]:
 
 def _from_cache(repo: str, revision: str | None, variant: str | None, cause: Exception) -> tuple[str, Path]:
     try:
-        folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
+        # Named, because the library counts what we never download (README, pickles) as missing.
+        spellings = {variant, variant.upper(), variant.lower()} if variant else set()
+        patterns = [f"*{spelling}*" for spelling in spellings] or CHECKPOINT
+        folder = Path(
+            snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=True)
+        )
         return _found(folder, repo, variant)
     except (OSError, ValueError, StartupError) as error:
         raise StartupError(_without_network(repo, cause)) from error
@@ -128,5 +133,5 @@ def _explain(error: HfHubHTTPError, repo: str, revision: str | None) -> str:
     if isinstance(error, RepositoryNotFoundError):
         return f"{where} has no model {repo}, or it is private: then {log_in}"
     if error.response.status_code in (401, 403):
-        return f"{where} refuses access to {repo}: {log_in}"
+        return f"{where} has no model {repo}, or refuses access: then {log_in}"
     return f"{where} answered {error.response.status_code} for {repo}: {error}"
