@@ -24,8 +24,12 @@ async def attach(spec: str, timeout: float) -> Deployment:
     if not name or parts is None:
         raise StartupError(f"--attach {spec!r} must look like NAME=http://host:port/v1")
     upstream = Upstream(url.rstrip("/"), attach_key(name), timeout)
-    served = await _served(upstream, name, url)
-    engine_model = wanted or _choose(name, url, served)
+    try:
+        served = await _served(upstream, name, url)
+        engine_model = wanted or _choose(name, url, served)
+    except StartupError:
+        upstream.close()
+        raise
     return Deployment(
         name,
         "attached",

@@ -15,6 +15,7 @@ import orjson
 
 from paddock.control.backoff import Backoff
 from paddock.control.progress import Progress
+from paddock.control.threads import in_thread
 from paddock.engines.engine import Engine, EngineOptions
 from paddock.engines.llama_cpp.convert import convert
 from paddock.engines.llama_cpp.launch import choose_engine, connections
@@ -68,12 +69,12 @@ class LocalModels:
 
     async def _host(self, text: str) -> None:
         # Downloading and converting block; the server answers /healthz meanwhile.
-        model = await asyncio.to_thread(resolve_model, text)
+        model = await in_thread(lambda: resolve_model(text))
         if any(deployment.name == model.name for deployment in self._routes.all()):
             raise StartupError(
                 f"two models are called {model.name!r}; serve one of them under another folder name"
             )
-        options = await asyncio.to_thread(self._prepare, model)
+        options = await in_thread(lambda: self._prepare(model))
         deployment = Deployment(
             model.name,
             self._engine.name,
