@@ -43,13 +43,23 @@ def become(parent: int, command: list[str]) -> None:
 
 def supervise(command: list[str]) -> int:
     """Runs the command below this process until its end, or that of standard input. The exit status."""
+    child: subprocess.Popen[bytes] | None = None
+    asked = threading.Event()
+
+    def end(*_: object) -> None:
+        asked.set()
+        if child:
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, end)
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     except OSError as error:
         raise SystemExit(f"cannot run {command[0]}: {error.strerror}") from None
+    if asked.is_set():
+        child.terminate()
     # Also ends this process. Without the group the command's own children would stay.
     threading.Thread(target=_end_group_with_parent, daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     return child.wait()
 
 
