@@ -22,8 +22,10 @@ CONFIG_FILE = "paddock.toml"
 FIREWORKS_BASE_URL = "https://api.fireworks.ai/inference/v1"
 
 
-def _setting(default: Any, doc: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"doc": doc, "choices": choices})
+def _setting(
+    default: Any, doc: str, choices: tuple[str, ...] = (), least: float = 0, most: float = 2**31 - 1
+) -> Any:
+    return field(default=default, metadata={"doc": doc, "choices": choices, "least": least, "most": most})
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Settings:
     """What the operator chose. Times are in seconds, sizes in bytes."""
 
     host: str = _setting("127.0.0.1", "Address to listen on.")
-    port: int = _setting(8800, "Port to listen on; 0 takes a free one.")
+    port: int = _setting(8800, "Port to listen on; 0 takes a free one.", most=65535)
     data_dir: Path = _setting(Path("~/.paddock"), "Folder for logs, converted weights and, later, the store.")
     engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(
@@ -45,15 +47,15 @@ class Settings:
     )
     embeddings: bool = _setting(False, "Let local models answer /embeddings too.")
     start_timeout: float = _setting(
-        300.0, "Seconds that an engine may take from its start until it is ready."
+        300.0, "Seconds that an engine may take from its start until it is ready.", least=1
     )
     drain_timeout: float = _setting(
         30.0, "Seconds that running requests get to finish after the first SIGTERM."
     )
     request_timeout: float = _setting(
-        600.0, "Seconds without a byte from the engine after which a request fails."
+        600.0, "Seconds without a byte from the engine after which a request fails.", least=1
     )
-    max_body: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.")
+    max_body: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.", least=1)
     log_level: str = _setting(
         "info", "Least severe level that is logged.", ("debug", "info", "warning", "error")
     )
@@ -88,7 +90,8 @@ def load(
 def attach_key(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     """The API key for the attached server `name`: `PADDOCK_ATTACH_KEY_<NAME>`, other characters as `_`."""
     environ = os.environ if environ is None else environ
-    return environ.get(attach_key_variable(name)) or None
+    # A key read from a file often brings the line's end along.
+    return environ.get(attach_key_variable(name), "").strip() or None
 
 
 def attach_key_variable(name: str) -> str:
@@ -116,6 +119,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     unknown = sorted(set(raw) - set(specs))
     if unknown:
         raise StartupError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(specs)}")
+    if "data_dir" in raw:
+        raise StartupError(f"{path}: data_dir is where this file is found; set PADDOCK_DATA_DIR instead")
     return {name: _convert(specs[name], value, f"{path}: {name}") for name, value in raw.items()}
 
 
@@ -126,13 +131,22 @@ def _convert(spec: dataclasses.Field[Any], value: Any, where: str) -> Any:
     try:
         if kind == "bool":
             return _boolean(value)
-        if kind == "int":
-            return int(str(value))
-        if kind == "float":
-            return float(str(value))
+        if kind in ("int", "float"):
+            number = int(str(value)) if kind == "int" else float(str(value))
+            return _within(number, spec, where)
     except ValueError:
         raise StartupError(f"{where} must be of type {kind}, not {value!r}") from None
-    return Path(str(value)).expanduser() if kind.startswith("Path") else str(value)
+    if not isinstance(value, str):
+        raise StartupError(f"{where} must be a string, not {value!r}")
+    return Path(value).expanduser() if kind.startswith("Path") else value
+
+
+def _within(number: float, spec: dataclasses.Field[Any], where: str) -> float:
+    least, most = spec.metadata["least"], spec.metadata["most"]
+    # Written so that NaN is refused too.
+    if not least <= number <= most:
+        raise StartupError(f"{where} must be from {least:g} to {most:.10g}, not {number}")
+    return number
 
 
 def _boolean(value: Any) -> bool:
