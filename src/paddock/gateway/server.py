@@ -65,11 +65,12 @@ class HttpServer:
         return int(self._server.sockets[0].getsockname()[1])
 
     def drain(self) -> None:
-        """Lets connections end after their running request; idle ones end now."""
+        """Lets connections end with their next answer.
+
+        Idle ones stay: their clients may be writing at this moment, and are better told to come back than
+        cut off.
+        """
         self.draining = True
-        for connection in list(self.connections):
-            if connection.idle:
-                connection.close()
 
     async def close(self) -> None:
         """Stops listening and ends every connection."""
