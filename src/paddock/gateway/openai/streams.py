@@ -57,8 +57,9 @@ class Relayed:
                 return b""
             data, self._rest = data[:end], data[end:]
         self.pieces += data.count(b"\n\n")
-        if any(mark in data for mark in _MARKS) or data[:6] == b"error:":
-            data = b"".join(self._look(event) for event in data.split(b"\n\n") if event)
+        if _is_marked(data):
+            events = data.split(b"\n\n")[:-1]
+            data = b"".join([self._look(event) if _is_marked(event) else event + b"\n\n" for event in events])
         if data.endswith(DONE):
             self._done = True
             self.pieces -= 1
@@ -243,9 +244,23 @@ def error_event(error: PaddockError) -> bytes:
 
 
 _ABSENT: Any = object()
-# Inside a JSON string the quotes would be escaped, so these match keys only. A usage that is null, which
-# OpenAI sends with every token, is not worth a look.
-_MARKS = (b'"usage":{', b'"usage": {', b'"error":', b'"prompt_progress":')
+
+
+def _is_marked(data: bytes) -> bool:
+    """Whether there may be something in it to count or to leave out; asked for each token.
+
+    Inside a JSON string the quotes would be escaped, so these match keys only. A usage that is null, which
+    OpenAI sends with every token, is not worth a look.
+    """
+    return (
+        b'"usage":{' in data
+        or b'"usage": {' in data
+        or b'"error":' in data
+        or b'"prompt_progress":' in data
+        or data.startswith(b"error:")
+    )
+
+
 _FINISHED = re.compile(rb'"finish_reason":\s*"')
 
 
