@@ -6,7 +6,7 @@ import pytest
 
 from paddock.engines.llama_cpp.convert import convert
 from paddock.engines.llama_cpp.gguf.header import Header, read_header
-from paddock.engines.llama_cpp.sizing import choose_slots, size_engine
+from paddock.engines.llama_cpp.sizing import choose_slots, choose_threads, size_engine
 from paddock.errors import StartupError
 from tests.unit.engines.tiny import write_llama
 
@@ -35,7 +35,7 @@ class TestSizeEngine:
     def test_the_models_own_context_by_default(self, weights: Path) -> None:
         options = size_engine(weights, "tiny", "key")
         assert (options.context_length, options.slots, options.batch) == (512, 16, 256)
-        assert options.threads >= 1
+        assert options.threads == 1
         assert "key" not in repr(options)
 
     def test_more_context_than_the_model_has(self, weights: Path) -> None:
@@ -65,3 +65,11 @@ class TestChooseSlots:
         self, cache_bytes: int, memory: int, slots: int
     ) -> None:
         assert choose_slots(Header("llama", 8192, cache_bytes, embeds=False), 8192, memory) == slots
+
+
+class TestChooseThreads:
+    @pytest.mark.parametrize(
+        ("size", "cores", "threads"), [(4 << 20, 8, 1), (100 << 20, 8, 3), (1 << 30, 8, 8), (1 << 30, 2, 2)]
+    )
+    def test_small_models_do_not_share_their_work(self, size: int, cores: int, threads: int) -> None:
+        assert choose_threads(size, cores) == threads

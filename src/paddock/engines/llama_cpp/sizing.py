@@ -17,6 +17,7 @@ LARGEST_CACHE = 4 * 1024**3
 # A batch cannot be interrupted: while it runs nobody gets a token and no caller who left is noticed.
 BATCH = 256
 BATCH_WITH_EMBEDDINGS = 512
+WEIGHTS_FOR_A_THREAD = 32 * 1024**2
 
 
 def size_engine(
@@ -49,7 +50,7 @@ def size_engine(
         api_key=api_key,
         context_length=length,
         slots=slots or choose_slots(header, length, memory_size()),
-        threads=threads or available_cores(),
+        threads=threads or choose_threads(weights.stat().st_size, available_cores()),
         batch=length if header.embeds else BATCH_WITH_EMBEDDINGS if embeddings else BATCH,
         embeddings=embeddings or header.embeds,
         generates=not header.embeds,
@@ -60,6 +61,16 @@ def choose_slots(header: Header, context_length: int, memory: int) -> int:
     """As many full contexts as fit into an eighth of the memory (at most 4 GiB), between 1 and 16."""
     room = min(memory // CACHE_SHARE, LARGEST_CACHE)
     return max(1, min(MOST_SLOTS, room // max(1, header.cache_bytes * context_length)))
+
+
+def choose_threads(size: int, cores: int) -> int:
+    """A thread for every 32 MiB of weights, as far as there are cores.
+
+    The threads wait for each other, spinning, hundreds of times for each token. Where another process has a core
+    that costs more than a small model gains: the bundled one made 500 tokens/s with one thread and less than one
+    with two, on two cores that were busy otherwise.
+    """
+    return max(1, min(cores, size // WEIGHTS_FOR_A_THREAD))
 
 
 def memory_size() -> int:
