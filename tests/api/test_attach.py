@@ -35,9 +35,22 @@ async def problem(answer: bytes, spec: str = "mine={url}/v1") -> str:
 class TestSpec:
     @pytest.mark.parametrize(
         "spec",
-        ["", "foal", "=http://h/v1", "foal=", "foal=h:8000/v1", "foal=ftp://h/v1", "foal=http://", "foal=http://:80",
-         "foal=http://h:99999/v1", "foal=http://h:x/v1", "foal=http://[::1", "foal=http://h/v1?key=5", "http://h/v1"],
-    )  # fmt: skip
+        [
+            "",
+            "foal",
+            "=http://h/v1",
+            "foal=",
+            "foal=h:8000/v1",
+            "foal=ftp://h/v1",
+            "foal=http://",
+            "foal=http://:80",
+            "foal=http://h:99999/v1",
+            "foal=http://h:x/v1",
+            "foal=http://[::1",
+            "foal=http://h/v1?key=5",
+            "http://h/v1",
+        ],
+    )
     async def test_a_malformed_one_is_shown_the_form(self, spec: str) -> None:
         with pytest.raises(StartupError, match=r"must look like NAME=http://host:port/v1") as caught:
             await attach(spec, 5)
