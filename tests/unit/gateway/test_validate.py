@@ -208,8 +208,8 @@ class TestBodies:
     )
     def test_a_mass_of_faults_is_not_collected(self, kind: str, start: str, item: str) -> None:
         closing = "]}]}" if "content" in start else "]}"
-        data = f'{{"model": "m", {start}{",".join([item] * 300_000)}{closing}'.encode()
-        began = time.perf_counter()
+        data = f'{{"model": "m", {start}{",".join([item] * 100_000)}{closing}'.encode()
+        began = time.process_time()
         refusal(kind, data)
-        # Collecting them took ten seconds, and nobody else was answered meanwhile.
-        assert time.perf_counter() - began < 2.0
+        # Collecting them took over three seconds, and nobody else was answered meanwhile.
+        assert time.process_time() - began < 1.5
