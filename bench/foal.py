@@ -1,4 +1,4 @@
-"""The bundled model's engine, started as Paddock starts it but by itself, to be asked directly."""
+"""The bundled model: served by Paddock, and its engine asked directly or started by itself."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import load, probe, servers
+from bench import contestants, load, probe, processes, servers
 from bench.servers import Server, free_port
 from paddock.engines.engine import Launch
 from paddock.engines.llama_cpp.convert import convert
-from paddock.engines.llama_cpp.launch import choose_engine
+from paddock.engines.llama_cpp.launch import KEY_VARIABLE, choose_engine
 from paddock.engines.llama_cpp.sizing import size_engine
 from paddock.services.models import resolve_model
 
@@ -29,12 +29,17 @@ def engine_command(folder: Path, port: int) -> Launch:
 
 
 @contextlib.contextmanager
-def engine(folder: Path) -> Iterator[Server]:
-    """The running engine, ready; it wants KEY."""
+def served(folder: Path) -> Iterator[tuple[Server, str, Server]]:
+    """(its engine, the key that it wants, Paddock serving the model): one engine, two ways to it."""
     port = free_port()
-    command = engine_command(folder, port)
-    with servers.running("direct", command.argv, folder, port, "/health", env=command.env) as server:
-        yield server
+    argv = [contestants.PADDOCK, "serve", "--port", str(port)]
+    settings = {"PADDOCK_DATA_DIR": str(folder), "PADDOCK_ACCESS_LOG": "false"}
+    with servers.running("Paddock", argv, folder, port, "/healthz", env=settings) as paddock:
+        (engine,) = processes.children(paddock)
+        arguments = processes.command_line(engine)
+        address = int(arguments[arguments.index("--port") + 1])
+        direct = Server("direct", address, paddock.process, paddock.log)
+        yield direct, processes.environment(engine)[KEY_VARIABLE], paddock
 
 
 def request_body(model: str, tokens: int, stream: bool) -> bytes:

@@ -19,6 +19,21 @@ def members(server: Server) -> list[int]:
     return [pid for pid, fields in _all() if int(fields[3]) == server.process.pid]
 
 
+def children(server: Server) -> list[int]:
+    """Ids of the processes that the server started itself: its engines."""
+    return [pid for pid, fields in _all() if int(fields[1]) == server.process.pid]
+
+
+def command_line(pid: int) -> list[str]:
+    return (PROC / str(pid) / "cmdline").read_text().split("\0")
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Only what it was started with; readable by its own user alone."""
+    pairs = (PROC / str(pid) / "environ").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
 def cpu_seconds(server: Server) -> float:
     """CPU time that the server's processes have used."""
     ticks = [int(f[11]) + int(f[12]) for _, f in _all() if int(f[3]) == server.process.pid]

@@ -11,10 +11,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from bench import contestants, crowd, foal, load, overhead, probe, report, servers
+from bench import crowd, foal, load, overhead, probe, report, servers
 from bench.servers import Server
 
-NAME = "foal"
 TOKENS = 128
 AT_ONCE = (1, 8)
 
@@ -30,20 +29,16 @@ def main() -> None:
     report.header("Tokens", how)
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name:
         folder = Path(name)
-        settings = {"PADDOCK_ATTACH_KEY_FOAL": foal.KEY}
-        with (
-            foal.engine(folder) as engine,
-            contestants.paddock(engine.url, folder, model=NAME, env=settings) as paddock,
-        ):
-            _measure([engine, paddock], rounds, seconds)
+        with foal.served(folder) as (engine, key, paddock):
+            _measure([engine, paddock], key, rounds, seconds)
 
 
-def _measure(asked: list[Server], rounds: int, seconds: float) -> None:
+def _measure(asked: list[Server], key: str, rounds: int, seconds: float) -> None:
     rows, targets = [], []
     for stream in (False, True):
         for at_once in AT_ONCE:
             what = f"{'streamed' if stream else 'plain'}, {at_once} at once"
-            direct, through = _rates(asked, rounds, seconds, stream=stream, at_once=at_once)
+            direct, through = _rates(asked, key, rounds, seconds, stream=stream, at_once=at_once)
             ratio = statistics.median(t / d for t, d in zip(through, direct, strict=True))
             medians = [report.number(statistics.median(rates)) for rates in (direct, through)]
             rows.append([what, *medians, f"{ratio:.3f}"])
@@ -53,10 +48,10 @@ def _measure(asked: list[Server], rounds: int, seconds: float) -> None:
 
 
 def _rates(
-    asked: list[Server], rounds: int, seconds: float, *, stream: bool, at_once: int
+    asked: list[Server], key: str, rounds: int, seconds: float, *, stream: bool, at_once: int
 ) -> tuple[list[float], list[float]]:
     """Tokens per second of each server by round; the two of a round are neighbours in time."""
-    requests = {server.name: _request(server, stream) for server in asked}
+    requests = {server.name: _request(key, stream) for server in asked}
     for server in asked:
         _check(server, requests[server.name], stream)
         warm = crowd.seconds_to_answer(server.port, requests[server.name], at_once, 1)
@@ -70,9 +65,9 @@ def _rates(
     return direct, through
 
 
-def _request(server: Server, stream: bool) -> bytes:
-    body = foal.request_body(foal.MODEL if server.name == "direct" else NAME, TOKENS, stream)
-    return probe.post(load.PATH, body, {"Authorization": f"Bearer {foal.KEY}"})
+def _request(key: str, stream: bool) -> bytes:
+    body = foal.request_body(foal.MODEL, TOKENS, stream)
+    return probe.post(load.PATH, body, {"Authorization": f"Bearer {key}"})
 
 
 def _check(server: Server, request: bytes, stream: bool) -> None:
