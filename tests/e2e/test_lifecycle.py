@@ -68,6 +68,11 @@ class TestRefusals:
     def test_bad_setting_in_the_environment(self, tmp_path: Path) -> None:
         assert "PADDOCK_PORT" in refusal(tmp_path, PADDOCK_PORT="many")
 
+    def test_data_folder_that_is_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "gguf").write_text("not a folder")
+        assert "gguf" in refusal(tmp_path)
+
     def test_native_llama_server_that_is_not_there(self, tmp_path: Path) -> None:
         assert "/nowhere/llama-server" in refusal(tmp_path, PADDOCK_LLAMA_SERVER="/nowhere/llama-server")
 

@@ -108,7 +108,12 @@ class LocalModels:
 
     async def _launch(self, options: EngineOptions) -> EngineProcess:
         log_path = self._settings.data_dir / "logs" / f"{_file_name(options.alias)}.log"
-        return await start_engine(self._engine, options, log_path, self._settings.start_timeout)
+        try:
+            return await start_engine(self._engine, options, log_path, self._settings.start_timeout)
+        except OSError as error:
+            raise StartupError(
+                f"cannot write the engine's log {log_path}: {error.strerror or error}; choose another --data-dir"
+            ) from error
 
     async def _learn(self, deployment: Deployment, process: EngineProcess, options: EngineOptions) -> None:
         """Opens the way to a ready engine, and asks it what it can do."""
