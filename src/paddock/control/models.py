@@ -112,7 +112,8 @@ class LocalModels:
             return await start_engine(self._engine, options, log_path, self._settings.start_timeout)
         except OSError as error:
             raise StartupError(
-                f"cannot write the engine's log {log_path}: {error.strerror or error}; choose another --data-dir"
+                f"cannot write the engine's log {log_path}: {error.strerror or error};"
+                " choose another --data-dir"
             ) from error
 
     async def _learn(self, deployment: Deployment, process: EngineProcess, options: EngineOptions) -> None:
