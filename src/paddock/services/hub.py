@@ -22,8 +22,10 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from paddock.errors import StartupError
 
-CHECKPOINT = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+CHECKPOINT = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
 PATIENCE = 10.0
+# Copies of the weights in a layout of their makers' own.
+DUPLICATES = ["consolidated*", "original/*"]
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
@@ -47,7 +49,9 @@ def fetch_model(repo: str, revision: str | None, variant: str | None) -> tuple[s
         raise StartupError(_explain(error, repo, revision)) from error
     wanted = _choose([sibling.rfilename for sibling in siblings], repo, variant)
     try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        folder = Path(
+            snapshot_download(repo, revision=revision, allow_patterns=wanted, ignore_patterns=DUPLICATES)
+        )
     except (httpx2.TransportError, ConnectionError, LocalEntryNotFoundError) as error:
         raise StartupError(_without_network(repo, error)) from error
     except HfHubHTTPError as error:
@@ -103,7 +107,13 @@ def _from_cache(repo: str, revision: str | None, variant: str | None, cause: Exc
         spellings = {variant, variant.upper(), variant.lower()} if variant else set()
         patterns = [f"*{spelling}*" for spelling in spellings] or CHECKPOINT
         folder = Path(
-            snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=True)
+            snapshot_download(
+                repo,
+                revision=revision,
+                allow_patterns=patterns,
+                ignore_patterns=DUPLICATES,
+                local_files_only=True,
+            )
         )
         return _found(folder, repo, variant)
     except (OSError, ValueError, StartupError) as error:

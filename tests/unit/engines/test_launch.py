@@ -44,7 +44,7 @@ class TestChild:
         assert (params.use_jinja, params.endpoint_metrics, params.embedding, params.ui) == (
             True, True, True, False,
         )  # fmt: skip
-        assert params.pooling_type == 1
+        assert params.pooling_type == 3
 
     @pytest.mark.parametrize("arguments", [["--unknown", "1"], ["--port"]])
     def test_anything_else_ends_it(self, arguments: list[str]) -> None:

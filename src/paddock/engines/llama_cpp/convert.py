@@ -56,11 +56,15 @@ def convert(folder: Path, cache: Path, weights_type: str = "auto", progress: Pro
 
 def _key(folder: Path, cache: Path, weights_type: str) -> str:
     digest = hashlib.sha256(f"{WRITER_VERSION} {weights_type}\n".encode())
-    weights = sorted(folder.glob("*.safetensors"))
-    for file in [*(folder / name for name in SMALL_FILES), *weights]:
+    for file in [*(folder / name for name in SMALL_FILES), *_weights(folder)]:
         if file.is_file():
             digest.update(f"{file.name} {fingerprint_file(file, cache)}\n".encode())
     return f"{_readable(folder)}-{digest.hexdigest()[:20]}"
+
+
+def _weights(folder: Path) -> list[Path]:
+    """Without a second copy that some repositories hold in a layout of their maker's own."""
+    return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("consolidated"))
 
 
 def _readable(folder: Path) -> str:
@@ -74,7 +78,7 @@ def _write(folder: Path, target: Path, weights_type: str, progress: Progress | N
     from paddock.engines.llama_cpp.gguf.writer import write_gguf
 
     part = target.with_suffix(".part")
-    needed = sum(file.stat().st_size for file in folder.glob("*.safetensors")) + SPARE
+    needed = sum(file.stat().st_size for file in _weights(folder)) + SPARE
     free = shutil.disk_usage(target.parent).free
     if free < needed:
         raise StartupError(

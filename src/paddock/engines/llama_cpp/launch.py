@@ -59,7 +59,7 @@ def flags(options: EngineOptions, port: int) -> list[str]:
         "--ubatch-size": options.batch,
         "--cache-ram": PROMPT_CACHE_MIB,
         "--threads-http": connections(options) + SPARE_THREADS,
-        "--log-verbosity": 2,
+        "--log-verbosity": 1,  # errors: it warns about ordinary requests, and a log must not grow for ever
         "--jinja": None,
         "--metrics": None,
         "--no-webui": None,

@@ -66,9 +66,9 @@ def choose_slots(header: Header, context_length: int, memory: int) -> int:
 def choose_threads(size: int, cores: int) -> int:
     """A thread for every 32 MiB of weights, as far as there are cores.
 
-    The threads wait for each other, spinning, hundreds of times for each token. Where another process has a core
-    that costs more than a small model gains: the bundled one made 500 tokens/s with one thread and less than one
-    with two, on two cores that were busy otherwise.
+    The threads wait for each other, spinning, hundreds of times for each token. Where another process has a
+    core that costs more than a small model gains: on two cores that were busy otherwise the bundled one made
+    500 tokens/s with one thread, and less than one with two.
     """
     return max(1, min(cores, size // WEIGHTS_FOR_A_THREAD))
 
