@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
@@ -12,10 +13,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
-from paddock.engines.engine import EngineOptions, Launch
+from paddock.engines.engine import EngineOptions, Launch, Request
 from paddock.engines.llama_cpp.convert import convert
 from paddock.engines.llama_cpp.launch import LlamaCppWheel, LlamaServer
 from paddock.errors import StartupError
@@ -158,6 +160,35 @@ class TestPrompts:
         asyncio.run(scenario())
 
 
+class TestCancel:
+    """The two reasons why the gateway always streams and asks for progress: see `llama_cpp.parameters`."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"prompt": "hello", "max_tokens": 100_000, "ignore_eos": True},
+            {"prompt": [40 + i % 100 for i in range(60_000)], "max_tokens": 1, "cache_prompt": False},
+        ],
+        ids=["generating", "reading the prompt"],
+    )
+    def test_who_hangs_up_frees_the_slot(self, body: dict[str, Any], tmp_path: Path) -> None:
+        checkpoint = write_llama(tmp_path / "long", max_position_embeddings=65536)
+
+        async def scenario() -> None:
+            long = convert(checkpoint, tmp_path / "cache")
+            async with running(long, tmp_path, context_length=65536, slots=1) as engine:
+                stream = json.dumps({**body, "stream": True, "return_progress": True}).encode()
+                head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+                head += f"Content-Type: application/json\r\nContent-Length: {len(stream)}\r\n\r\n"
+                reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+                writer.write(head.encode() + stream)
+                assert b"200 OK" in await reader.readline()
+                writer.close()
+                await asyncio.to_thread(wait_until_idle, engine.base_url, 3)
+
+        asyncio.run(scenario())
+
+
 class TestEmbeddings:
     def test_one_engine_embeds_and_completes(self, weights: Path, tmp_path: Path) -> None:
         async def scenario() -> None:
@@ -175,6 +206,7 @@ class Command:
     """A shell command in an engine's place."""
 
     name = "shell"
+    warm_up: ClassVar[Request | None] = None
 
     def __init__(self, script: str) -> None:
         self.script = script
@@ -195,6 +227,13 @@ def owner(weights: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], 
         finally:
             process.kill()
             assert_gone(int(pid), within=2)
+
+
+def wait_until_idle(base_url: str, within: float) -> None:
+    deadline = time.monotonic() + within
+    while ask_now(f"{base_url}/slots")[1][0]["is_processing"]:
+        assert time.monotonic() < deadline, "the slot is still busy"
+        time.sleep(0.02)
 
 
 def assert_gone(pid: int, within: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class EngineOptions:
         context_length: tokens, for each request.
         slots: requests decoded at once.
         batch: tokens of prompts processed in one go, and of the longest text for an embedding.
-        embeddings: whether it makes embeddings, of a model that generates as the mean of its last layer.
+        embeddings: whether it makes embeddings, of a model that generates from its last token.
         generates: whether it completes text; models made for embeddings do not.
     """
 
@@ -41,14 +41,26 @@ class Launch:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True)
+class Request:
+    """A POST of JSON to an engine."""
+
+    path: str
+    body: bytes
+
+
 class Engine(Protocol):
     """A program that serves OpenAI HTTP on a loopback port.
 
     It answers `GET /health` with 200 once it can take requests, `GET /v1/models` only to who sends its key,
     and it exits with a reason on its last lines of output when it cannot start, a taken port included.
+
+    Attributes:
+        warm_up: asked once before anybody else may, whatever the answer, so that no caller waits for it.
     """
 
     name: str
+    warm_up: ClassVar[Request | None]
 
     def launch(self, options: EngineOptions, port: int) -> Launch:
         """The command that serves `options` on 127.0.0.1:`port`. Starts nothing."""

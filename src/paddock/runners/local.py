@@ -79,6 +79,8 @@ async def start_engine(engine: Engine, options: EngineOptions, log: Path, timeou
         started = EngineProcess(process, port, log)
         try:
             await _until_ready(started, options, timeout)
+            if engine.warm_up:
+                await fetch(port, engine.warm_up.path, options.api_key, engine.warm_up.body)
             return started
         except BaseException as error:
             await asyncio.shield(started.stop(grace=0))

@@ -8,15 +8,17 @@ import contextlib
 PATIENCE = 2.0
 
 
-async def fetch(port: int, path: str, key: str | None) -> int | None:
-    """The HTTP status of `GET path` on 127.0.0.1:`port`; None when nobody answers properly."""
-    authorization = f"Authorization: Bearer {key}\r\n" if key else ""
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{authorization}Connection: close\r\n\r\n"
+async def fetch(port: int, path: str, key: str | None, body: bytes | None = None) -> int | None:
+    """The HTTP status of a GET, or a POST of JSON, to 127.0.0.1:`port`; None when nobody answers properly."""
+    lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+    lines += [f"Authorization: Bearer {key}"] if key else []
+    lines += ["Connection: close", "Content-Type: application/json", f"Content-Length: {len(body or b'')}"]
+    request = "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request.encode())
+            writer.write(request)
             words = (await reader.readline()).split()
             return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/") else None
     except (OSError, TimeoutError, ValueError):

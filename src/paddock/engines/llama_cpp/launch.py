@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
-from paddock.engines.engine import Engine, EngineOptions, Launch
+from paddock.engines.engine import Engine, EngineOptions, Launch, Request
 
 KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
 PROMPT_CACHE_MIB = 256
 SPARE_THREADS = 4  # for questions about its health, which must not wait
+# Reads the chat template, which costs the first chat 20 ms. The weights are warm already.
+WARM_UP = Request(
+    "/v1/chat/completions", b'{"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}'
+)
 
 
 class LlamaCppWheel:
     """The `xllamacpp` wheel: always there, but compiled without AVX-512."""
 
     name = "llama.cpp"
+    warm_up: ClassVar[Request | None] = WARM_UP
 
     def launch(self, options: EngineOptions, port: int) -> Launch:
         # -P: a file in the folder where the server was started must not shadow a module.
@@ -27,6 +33,7 @@ class LlamaServer:
     """A `llama-server` compiled for this machine."""
 
     name = "llama.cpp"
+    warm_up: ClassVar[Request | None] = WARM_UP
 
     def __init__(self, binary: Path) -> None:
         self.binary = binary
