@@ -145,11 +145,11 @@ class TestFuzz:
     @pytest.mark.parametrize("seed", range(3))
     async def test_a_llama_cpp_model_with_tools(self, seed: int) -> None:
         async with llama.serving() as engine, serving(hosted(engine, tools=True, embeds=True)) as gateway:
-            await self.hammer(gateway, seed, 500)
+            await self.hammer(gateway, seed, 300)
 
     @pytest.mark.parametrize("seed", range(3, 5))
     async def test_an_attached_server(self, seed: int) -> None:
         async with stub.serving(Behaviour(chunks=2)) as engine:
             deployment = attached(engine.url, "foal", embeds=False)
             async with serving(deployment) as gateway:
-                await self.hammer(gateway, seed, 500)
+                await self.hammer(gateway, seed, 300)

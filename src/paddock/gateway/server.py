@@ -16,7 +16,7 @@ from os import urandom
 
 import httptools
 
-from paddock.gateway.head import status_line
+from paddock.gateway.head import status_line, without_upgrade
 from paddock.gateway.http import Request
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -30,8 +30,6 @@ RECEIVE_SECONDS = 60.0
 Handler = Callable[[Request], Awaitable[None]]
 Refusal = Callable[[int, str], bytes]
 """Renders the body of an error met before a request is whole: (status, message) -> JSON."""
-
-_UPGRADE = (b"upgrade", b"connection", b"http2-settings")
 
 
 class HttpServer:
@@ -65,11 +63,7 @@ class HttpServer:
         return int(self._server.sockets[0].getsockname()[1])
 
     def drain(self) -> None:
-        """Lets connections end with their next answer.
-
-        Idle ones stay: their clients may be writing at this moment, and are better told to come back than
-        cut off.
-        """
+        """Lets connections end with their next answer; idle ones are told to come back, not cut off."""
         self.draining = True
 
     async def close(self) -> None:
@@ -352,10 +346,9 @@ class Connection(asyncio.Protocol):
         if method == b"CONNECT":
             self._refuse(405, "this server is no proxy: it does not take CONNECT")
             return
-        head = b"%b %b HTTP/1.1\r\n" % (method, self._url)
-        lines = [b"%b: %b\r\n" % item for item in self._headers.items() if item[0] not in _UPGRADE]
+        head = without_upgrade(method, self._url, self._headers)
         self._parser = httptools.HttpRequestParser(self)
-        self.data_received(b"%b%b\r\n%b" % (head, b"".join(lines), rest))
+        self.data_received(head + rest)
 
     def _count_head(self, size: int) -> None:
         self._head_size += size
@@ -376,9 +369,8 @@ class Connection(asyncio.Protocol):
         raise _Refused
 
     def _refuse_body(self) -> None:
-        self._refuse(
-            413, f"the request body is larger than this server's limit of {self.server.max_body} bytes"
-        )
+        limit = self.server.max_body
+        self._refuse(413, f"the request body is larger than this server's limit of {limit} bytes")
         raise _Refused
 
     def _refuse(self, status: int, message: str) -> None:
