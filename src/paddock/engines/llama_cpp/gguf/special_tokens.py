@@ -84,7 +84,10 @@ def read_json(folder: Path, name: str, required: bool = False) -> dict[str, Any]
         value = json.loads((folder / name).read_bytes())
     except FileNotFoundError:
         if required:
-            raise StartupError(f"{folder} has no {name}, which the conversion needs") from None
+            hint = ""
+            if name == "tokenizer.json":
+                hint = "; transformers makes it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+            raise StartupError(f"{folder} has no {name}, which the conversion needs{hint}") from None
         return {}
     except ValueError as error:
         raise StartupError(f"{folder / name} is not valid JSON: {error}") from error
