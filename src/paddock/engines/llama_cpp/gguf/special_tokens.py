@@ -86,7 +86,7 @@ def read_json(folder: Path, name: str, required: bool = False) -> dict[str, Any]
         if required:
             hint = ""
             if name == "tokenizer.json":
-                hint = "; transformers makes it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+                hint = "; transformers makes one: AutoTokenizer.from_pretrained(x).save_pretrained(x)"
             raise StartupError(f"{folder} has no {name}, which the conversion needs{hint}") from None
         return {}
     except ValueError as error:
