@@ -5,11 +5,26 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from os import urandom
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import parse_qs, unquote
 
-if TYPE_CHECKING:
-    from paddock.gateway.server import Connection
+from paddock.inference.relay import Downstream
+
+
+class Caller(Downstream, Protocol):
+    """The connection that a request came by, as far as an answer needs it.
+
+    Attributes:
+        peer: the caller's address.
+        started_response: whether anything of an answer was sent.
+    """
+
+    peer: str
+    started_response: bool
+
+    def respond(self, status: int, headers: bytes, body: bytes) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Request:
@@ -40,7 +55,7 @@ class Request:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Caller,
         method: str,
         url: bytes,
         headers: dict[bytes, bytes],
