@@ -41,7 +41,9 @@ class Settings:
     )
     context_length: int = _setting(0, "Tokens of context for a request; 0 takes the model's own, up to 8192.")
     slots: int = _setting(0, "Requests that one engine decodes at once; 0 lets Paddock choose.")
-    threads: int = _setting(0, "Threads of one engine; 0 takes every core this process may use.")
+    threads: int = _setting(
+        0, "Threads of one engine; 0 lets Paddock choose: one for a small model, up to every core."
+    )
     weights_type: str = _setting(
         "auto", "Type of converted weights; auto keeps the checkpoint's own.", ("auto", "F16", "BF16", "Q8_0")
     )
