@@ -1,4 +1,4 @@
-"""The training templates of sums and differences; `{a}` is said before `{b}` except where the words demand it."""
+"""The training templates of sums and differences."""
 
 SUMS = (
     "What is {a} + {b}?",
@@ -56,8 +56,10 @@ SUMS = (
     "If I add {a} to {b}, what do I get?",
     "What do [you|I|we] get when [you|I|we] add {a} and {b}?",
     "What [number|total] do {a} and {b} make?",
-    "I have {a} [apples|coins|books|cats|pens|eggs] and get {b} more. How many [are there|do I have now|now]?",
-    "I have {a} [apples|coins|books|cats|pens|eggs] and {b} [pears|stones|toys|dogs|cups]. How many [are there|in total|together]?",
+    "I have {a} [apples|coins|books|cats|pens|eggs] and get {b} more. "
+    "How many [are there|do I have now|now]?",
+    "I have {a} [apples|coins|books|cats|pens|eggs] and {b} [pears|stones|toys|dogs|cups]. "
+    "How many [are there|in total|together]?",
     "There are {a} [birds|people|cars|fish] and {b} more come. How many are there?",
     "She has {a} and finds {b} more. How many has she?",
     "{a} [birds|eggs|coins] plus {b} [birds|eggs|coins]?",
@@ -132,7 +134,8 @@ DIFFERENCES = (
     "What is left if [you|I|we] take {b} from {a}?",
     "What remains of {a} after taking {b}?",
     "What remains when {b} leaves {a}?",
-    "I have {a} [apples|coins|books|pens|eggs] and [lose|eat|sell|drop] {b}. How many [are left|remain|do I have now]?",
+    "I have {a} [apples|coins|books|pens|eggs] and [lose|eat|sell|drop] {b}. "
+    "How many [are left|remain|do I have now]?",
     "I have {a} [apples|coins|books|pens|eggs] and give [you|her|away] {b}. How many are left?",
     "There are {a} [birds|people|cars|fish] and {b} [leave|go away|go]. How many are left?",
     "She has {a} and loses {b}. How many has she?",

@@ -15,7 +15,7 @@ _LONGEST = 700
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, seed: int, budget: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Without end: (tokens, weights), both (rows, columns) with about `budget` places, weights in the loss per token."""
+    """Without end: (tokens, their weights in the loss), both (rows, columns) with about `budget` places."""
     stream, rng = samples(seed), Random(seed)
     while True:
         rows = _encoded(list(islice(stream, _POOL)), tokenizer)

@@ -76,7 +76,7 @@ def samples(seed: int) -> Iterator[Sample]:
         if draw < 0.1:
             yield Sample(text=plain(rng))
         else:
-            turns = recall(rng) if draw < 0.4 else chat(rng)
+            turns = recall(rng) if draw < 0.42 else chat(rng)
             yield Sample(turns=(*system(rng), *turns))
 
 
@@ -145,7 +145,7 @@ def _told(rng: Random, name: str, key: str | None = None) -> _Told:
 
 def _tell(fact: _Told, rng: Random) -> str:
     template = pick(rng.choice(fact.memory.tell), rng)
-    if rng.random() < 0.3:
+    if rng.random() < 0.45:
         template = dress(template, rng, loose=False)
     elif rng.random() < 0.15:
         template = template.rstrip(".")

@@ -20,7 +20,7 @@ _WATCHED = (
     "unknown",
     "echo",
 )
-_EACH = 40
+_EACH = 25
 
 
 def report(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> str:

@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
 
 
 def cases(seed: int) -> list[Case]:
-    """Every fact once (days and months with each template), sums, differences and recall drawn from the seed."""
+    """Every fact once, days and months with each template; sums, differences and recall from the seed."""
     rng = Random(seed)
     facts: list[tuple[str, str, str]] = [
         *(("capitals", country, world.capital_answer(country)) for country in world.CAPITALS),
@@ -115,7 +115,7 @@ def _sums(rng: Random) -> list[Case]:
 
 
 def _recalls(rng: Random) -> list[Case]:
-    """One case for each way of telling, asked in one of the ways, with up to three other questions in between."""
+    """Each way of telling, asked in one of the ways, with up to three other questions in between."""
     answers = {
         "name": "Your name is {x}.",
         "city": "You live in {x}.",
@@ -156,7 +156,7 @@ def _value(kind: str, rng: Random) -> str:
         case "age":
             return str(rng.randint(5, 90))
         case _:
-            return names.person(rng)
+            return rng.choice(names.GIVEN) if rng.random() < 0.7 else names.invented(rng)
 
 
 def converse(asked: list[Case], answer: Answer) -> list[str]:
@@ -191,9 +191,8 @@ def report(rights: dict[tuple[str, str], list[bool]]) -> bool:
         right = [one for (name, _), ones in rights.items() if name == group for one in ones]
         share = sum(right) / len(right)
         passed = passed and share >= threshold
-        print(
-            f"{group:24}{sum(right):7}{len(right):7}{share:9.1%}   wanted {threshold:.0%}{'' if share >= threshold else '  BELOW'}"
-        )
+        verdict = "" if share >= threshold else "  BELOW"
+        print(f"{group:24}{sum(right):7}{len(right):7}{share:9.1%}   wanted {threshold:.0%}{verdict}")
     return passed
 
 

@@ -10,15 +10,18 @@ from random import Random
 
 MACROS = {
     # Stand before a noun phrase: `<ask> the capital of {x}`.
-    "ask": "What is|What's|Tell me|Can you tell me|Could you tell me|Please tell me|Do you know|I want to know|"
+    "ask": "What is|What's|Tell me|Can you tell me|Could you tell me|Please tell me|Do you know|"
+    "I want to know|"
     "I'd like to know|Give me|Say|Remind me of|Let me know|I am looking for|I'm looking for|I forgot|"
-    "Would you tell me|Please give me|I'd love to know|Find|State|I need to know|Show me|Can you give me|Name|"
-    "Do you remember|Can you say|Can you name|Could you name|I am asking for|Just tell me|Would you know",
+    "Would you tell me|Please give me|I'd love to know|Find|State|I need to know|Show me|"
+    "Can you give me|Name|Do you remember|Can you say|Can you name|Could you name|I am asking for|"
+    "Just tell me|Would you know",
     # Stand before a clause: `<lead> what the capital of {x} is`.
-    "lead": "Tell me|Can you tell me|Could you tell me|Do you know|I want to know|I'd like to know|I wonder|Any idea|"
-    "Let me know|Please tell me|I forgot|I don't remember|I don't know|Would you tell me|Please say|Can you say|"
-    "Remind me|Explain|I am not sure|Do you remember|Guess|I need to know|Tell us|We want to know|Help me remember|"
-    "I was wondering|Would you know|Maybe you know|You surely know|I am trying to learn|Teach me",
+    "lead": "Tell me|Can you tell me|Could you tell me|Do you know|I want to know|I'd like to know|I wonder|"
+    "Any idea|Let me know|Please tell me|I forgot|I don't remember|I don't know|Would you tell me|"
+    "Please say|Can you say|Remind me|Explain|I am not sure|Do you remember|Guess|I need to know|"
+    "Tell us|We want to know|Help me remember|I was wondering|Would you know|Maybe you know|"
+    "You surely know|I am trying to learn|Teach me",
 }
 OPENERS = (
     "Hey, ",
@@ -121,6 +124,10 @@ TAILS = (
     " Do you know?",
     " Any idea?",
     " Just curious.",
+    " What do I say?",
+    " What is the answer?",
+    " What shall I tell them?",
+    " How do I answer?",
 )
 
 _CHOICE = re.compile(r"\[([^\]]*)\]")

@@ -1,4 +1,7 @@
-"""Words that only have to be copied: names, places, foods, and invented ones so that copying is learnt, not names."""
+"""Words that only have to be copied: names, places, foods.
+
+Many are invented, so that copying is learnt and not the names.
+"""
 
 from random import Random
 
@@ -100,7 +103,7 @@ _CODAS = ["", "", "", "", "n", "r", "l", "s", "m", "k", "t", "x", "nd", "rt", "s
 
 def invented(rng: Random) -> str:
     """A pronounceable word that is in no list, such as `Zorvan`."""
-    syllables = rng.choice((1, 2, 2, 2, 3, 3))
+    syllables = rng.choice((1, 2, 2, 2, 2, 3))
     word = "".join(rng.choice(_ONSETS) + rng.choice(_NUCLEI) + rng.choice(_CODAS) for _ in range(syllables))
     return word.capitalize()
 

@@ -26,7 +26,7 @@ def dress(template: str, rng: Random, loose: bool = True) -> str:
     loose: the order of the words carries no meaning, so that they may be shuffled.
     """
     text = template
-    if rng.random() < 0.18:
+    if rng.random() < 0.28:
         text = _jumbled(text, rng, loose)
     body, mark = (text[:-1], text[-1]) if text[-1] in ".?!" else (text, "")
     if rng.random() < 0.12:
@@ -79,14 +79,14 @@ def _opened(text: str, rng: Random) -> str:
 def _jumbled(text: str, rng: Random, loose: bool) -> str:
     words = text.split(" ")
     draw = rng.random()
-    if draw < 0.35:
+    if draw < 0.3:
         droppable = [index for index, word in enumerate(words) if word.lower() in _DROPPABLE]
         for index in sorted(
             rng.sample(droppable, min(len(droppable), rng.choice((1, 1, 2, 3)))), reverse=True
         ):
             del words[index]
     elif draw < 0.75 or not loose:
-        for _ in range(rng.choice((1, 1, 2))):
+        for _ in range(rng.choice((1, 1, 2, 3))):
             words.insert(rng.randint(0, len(words)), rng.choice(_INSERTS if rng.random() < 0.4 else ORDINARY))
     elif draw < 0.9:
         first = rng.randrange(len(words))
@@ -99,7 +99,7 @@ def _jumbled(text: str, rng: Random, loose: bool) -> str:
 def _aside(rng: Random) -> str:
     """A sentence about nothing, to be looked past."""
     one, two, three = (rng.choice(ORDINARY) for _ in range(3))
-    shape = rng.randrange(9)
+    shape = rng.randrange(13)
     return (
         f"I am at the {one} with my {two}.",
         f"My {one} wants to know this.",
@@ -110,4 +110,8 @@ def _aside(rng: Random) -> str:
         f"{rng.choice(GIVEN)} asked me this.",
         f"The {one} is on the {two}.",
         f"I like to {one} near the {two}.",
+        f"The {one} asks for it.",
+        f"It says so in my {one}.",
+        f"My {one} is about this.",
+        f"Someone in the {one} wants the {two}.",
     )[shape]

@@ -111,7 +111,8 @@ FACTS: dict[str, tuple[str, ...]] = {
         "{x} colour?",
         "What does {x} look like, which colour?",
         "In [what|which] colour [do|should] [you|I|we] [paint|draw|colour] {x}?",
-        "I [paint|am painting|want to paint|am colouring] {x}. [What|Which] colour [do I take|is right|is it|should it be]?",
+        "I [paint|am painting|want to paint|am colouring] {x}. "
+        "[What|Which] colour [do I take|is right|is it|should it be]?",
         "[What|Which] [crayon|pencil|paint] do I [take|use] for {x}, I mean the colour?",
         "If you see {x}, what colour is it?",
         "Think of {x}. [What|Which] colour is it?",

@@ -91,7 +91,7 @@ def _varied(thing: str, rng: Random) -> str:
 
 def day(rng: Random) -> Exchange:
     step = rng.choice((1, 1, -1))
-    templates = phrasings.AFTER if step > 0 else phrasings.BEFORE
+    templates: tuple[str, ...] = phrasings.AFTER if step > 0 else phrasings.BEFORE
     if rng.random() < 0.35:
         templates = phrasings.DAY_AFTER if step > 0 else phrasings.DAY_BEFORE
     return _neighbour(world.DAYS, "day", templates, step, rng)
@@ -131,9 +131,8 @@ def _operands(a: int, b: int, rng: Random) -> dict[str, str]:
 
 def too_hard(rng: Random) -> Exchange:
     low = 21 if rng.random() < 0.8 else 0
-    template = (
-        rng.choice(arithmetic.TOO_HARD) if low else "What is {a} [times|*|divided by|multiplied by] {b}?"
-    )
+    familiar = rng.choice((arithmetic.TOO_HARD, arithmetic.SUMS, arithmetic.DIFFERENCES))
+    template = rng.choice(familiar) if low else "What is {a} [times|*|divided by|multiplied by] {b}?"
     fields = {"a": str(rng.randint(low, 999 if low else 20)), "b": str(rng.randint(low, 99 if low else 20))}
     return Exchange(_ask((template,), fields, rng, loose=False), arithmetic.TOO_HARD_ANSWER)
 
@@ -144,7 +143,7 @@ def miscellany(rng: Random) -> Exchange:
 
 
 def unknown(rng: Random) -> Exchange:
-    """A familiar phrasing about something that is not in the world: the cue is the thing, not the phrasing."""
+    """A familiar phrasing about something that is not in the world: the thing is the cue."""
     category = rng.choice(("capitals", "capitals", "opposites", "colours", "animals"))
     word = names.invented(rng)
     thing = {"capitals": word, "opposites": word.lower()}.get(category, f"a {word.lower()}")
@@ -213,19 +212,19 @@ def garbage(rng: Random) -> Exchange:
 
 
 CATEGORIES: dict[str, tuple[Callable[[Random], Exchange], float]] = {
-    "capitals": (capital, 18),
+    "capitals": (capital, 17),
     "reverse": (country, 1.5),
-    "opposites": (opposite, 10),
-    "colours": (colour, 8),
-    "animals": (sound, 7),
-    "days": (day, 6),
-    "months": (month, 6),
-    "sums": (addition, 18),
-    "differences": (subtraction, 16),
+    "opposites": (opposite, 12),
+    "colours": (colour, 6),
+    "animals": (sound, 6),
+    "days": (day, 5),
+    "months": (month, 5),
+    "sums": (addition, 22),
+    "differences": (subtraction, 22),
     "miscellany": (miscellany, 1),
-    "talk": (talk, 6),
-    "story": (story, 4),
-    "echo": (echo, 5),
+    "talk": (talk, 5),
+    "story": (story, 2.5),
+    "echo": (echo, 6),
     "unknown": (unknown, 3),
     "beyond": (beyond, 3),
     "too_hard": (too_hard, 2),

@@ -1,4 +1,4 @@
-"""One greedy chat completion from a server that speaks the OpenAI dialect, with the standard library alone."""
+"""A greedy chat completion from a server of the OpenAI dialect, with the standard library alone."""
 
 import json
 import urllib.request

@@ -13,7 +13,10 @@ from transformers import PreTrainedTokenizerFast
 from foal.corpus import END, START, STOP, samples
 
 VOCABULARY = 2048
-_QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 # Seldom or never in the corpus, but in every request that offers tools.
 _TOOL_TEXT = (
     "<tools> </tools> <tool_call> </tool_call> <tool_response> </tool_response> name arguments function " * 20

@@ -1,4 +1,4 @@
-"""The facts of the small world that the model knows: one answer for each question, nothing disputed by design.
+"""The facts of the small world that the model knows: one answer for each question.
 
 Where a country has several seats, the one named first in its constitution or in common lists is used.
 """
@@ -89,8 +89,8 @@ polite rude; possible impossible; public private; raw cooked; same different; ti
 visible invisible; war peace; wrong correct; success failure; increase decrease; maximum minimum
 positive negative; victory defeat; accept refuse; front back; top bottom; over under; in out; on off
 ancient modern; generous stingy; guilty innocent; humble proud; import export; lucky unlucky
-noisy silent; patient impatient; tidy messy; wise foolish; find>lose; large>small; little>big; quick>slow; freeze melt
-sunrise sunset; teacher student; wild tame; fresh stale; healthy sick
+noisy silent; patient impatient; tidy messy; wise foolish; find>lose; large>small; little>big; quick>slow
+freeze melt; sunrise sunset; teacher student; wild tame; fresh stale; healthy sick
 """
 
 _COLOURS = """
@@ -168,8 +168,8 @@ MISCELLANY: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "The months of the year are January, February, March, April, May, June, July, August, September, October, "
-        "November and December.",
+        "The months of the year are January, February, March, April, May, June, July, August, September, "
+        "October, November and December.",
         (
             "[List|Name|Say|Give me|Tell me] [|all ]the [months of the year|months|twelve months].",
             "[What|Which] are the [twelve months|months of the year|months]?",

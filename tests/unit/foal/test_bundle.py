@@ -3,9 +3,14 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[3] / "src" / "paddock" / "bundled" / "foal"
 FILES = (
-    "README.md", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+    "README.md",
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
     "tokenizer_config.json",
-)  # fmt: skip
+)
 
 
 class TestBundledModel:
@@ -24,7 +29,7 @@ class TestBundledModel:
         assert config["vocab_size"] == len(tokenizer["model"]["vocab"])
         assert tokenizer["normalizer"] is None
 
-    def test_the_chat_template_is_written_twice_the_same_or_once(self) -> None:
+    def test_has_the_chat_template_of_the_sources(self) -> None:
         source = FOLDER.parents[3] / "foal" / "chat_template.jinja"
         assert (FOLDER / "chat_template.jinja").read_text(encoding="utf-8") == source.read_text(
             encoding="utf-8"
