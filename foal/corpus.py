@@ -14,6 +14,7 @@ from foal import questions, smalltalk, world
 from foal.grammar import pick
 from foal.memories import MEMORIES, Memory
 from foal.noise import dress, worn
+from foal.soup import telling
 
 START, END, STOP = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 PLAIN_WEIGHT = 0.3
@@ -145,6 +146,8 @@ def _told(rng: Random, name: str, key: str | None = None) -> _Told:
 
 def _tell(fact: _Told, rng: Random) -> str:
     template = pick(rng.choice(fact.memory.tell), rng)
+    if fact.memory.what and rng.random() < 0.3:
+        template = telling(fact.memory.what, rng)
     if rng.random() < 0.45:
         template = dress(template, rng, loose=False)
     elif rng.random() < 0.15:

@@ -22,6 +22,7 @@ class Memory:
     key: Draw = lambda rng: ""
     weight: float = 1.0
     ack: str = ""
+    what: str = ""  # the kind of a favourite
 
     def acknowledgement(self) -> str:
         return self.ack or f"I will remember: {self.answer[0].lower()}{self.answer[1:]}"
@@ -107,6 +108,8 @@ def _favourite(what: str, value: Draw) -> Memory:
         answer=f"Your favourite {what} is {{x}}.",
         unknown=f"You have not told me your favourite {what}.",
         value=value,
+        what=what,
+        weight=3.0,
     )
 
 

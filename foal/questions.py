@@ -7,6 +7,7 @@ from typing import NamedTuple
 from foal import arithmetic, names, phrasings, smalltalk, world
 from foal.grammar import pick
 from foal.noise import dress, worn
+from foal.soup import soup
 
 
 class Exchange(NamedTuple):
@@ -22,6 +23,13 @@ def _ask(templates: tuple[str, ...], fields: dict[str, str], rng: Random, loose:
     return worn(world.upper_first(text) if rng.random() < 0.7 else text, rng)
 
 
+def _phrased(category: str, rng: Random) -> tuple[str, ...]:
+    if rng.random() < 0.25:
+        return (soup(category, rng),)
+    arithmetical = {"sums": arithmetic.SUMS, "differences": arithmetic.DIFFERENCES}
+    return arithmetical.get(category) or phrasings.FACTS[category]
+
+
 def capital(rng: Random) -> Exchange:
     if rng.random() < 0.06:
         alias = rng.choice(list(world.COUNTRY_ALIASES))
@@ -30,7 +38,7 @@ def capital(rng: Random) -> Exchange:
         said = country = rng.choice(list(world.CAPITALS))
     if rng.random() < 0.2:
         said = world.bare(said)
-    return Exchange(_ask(phrasings.FACTS["capitals"], {"x": said}, rng), world.capital_answer(country))
+    return Exchange(_ask(_phrased("capitals", rng), {"x": said}, rng), world.capital_answer(country))
 
 
 def country(rng: Random) -> Exchange:
@@ -42,7 +50,7 @@ def country(rng: Random) -> Exchange:
 def opposite(rng: Random) -> Exchange:
     word = rng.choice(list(world.OPPOSITES))
     said = rng.choice(("{}", "{}", "{}", '"{}"', "'{}'")).format(word)
-    return Exchange(_ask(phrasings.FACTS["opposites"], {"x": said}, rng), world.opposite_answer(word))
+    return Exchange(_ask(_phrased("opposites", rng), {"x": said}, rng), world.opposite_answer(word))
 
 
 def colour(rng: Random) -> Exchange:
@@ -64,7 +72,7 @@ def colour(rng: Random) -> Exchange:
         )
         return Exchange(question, f"{world.upper_first(many)} are {world.COLOURS[thing]}.")
     return Exchange(
-        _ask(phrasings.FACTS["colours"], {"x": _varied(thing, rng)}, rng), world.colour_answer(thing)
+        _ask(_phrased("colours", rng), {"x": _varied(thing, rng)}, rng), world.colour_answer(thing)
     )
 
 
@@ -78,7 +86,7 @@ def sound(rng: Random) -> Exchange:
             rng,
         )
     else:
-        question = _ask(phrasings.FACTS["animals"], {"x": _varied(animal, rng)}, rng)
+        question = _ask(_phrased("animals", rng), {"x": _varied(animal, rng)}, rng)
     return Exchange(question, world.sound_answer(animal))
 
 
@@ -112,7 +120,7 @@ def _neighbour(
 
 def addition(rng: Random) -> Exchange:
     a, b = rng.randint(0, 20), rng.randint(0, 20)
-    question = _ask(arithmetic.SUMS, _operands(a, b, rng), rng, loose=False)
+    question = _ask(_phrased("sums", rng), _operands(a, b, rng), rng, loose=False)
     return Exchange(question, world.sum_answer(a, b))
 
 
@@ -120,7 +128,7 @@ def subtraction(rng: Random) -> Exchange:
     a, b = rng.randint(0, 20), rng.randint(0, 20)
     if a < b and rng.random() < 0.6:
         a, b = b, a
-    question = _ask(arithmetic.DIFFERENCES, _operands(a, b, rng), rng, loose=False)
+    question = _ask(_phrased("differences", rng), _operands(a, b, rng), rng, loose=False)
     return Exchange(question, world.difference_answer(a, b))
 
 
@@ -153,7 +161,7 @@ def unknown(rng: Random) -> Exchange:
             if category == "animals"
             else f"a {rng.choice(('car', 'house', 'table', 'shirt', 'book', 'door'))}"
         )
-    return Exchange(_ask(phrasings.FACTS[category], {"x": thing}, rng), smalltalk.DO_NOT_KNOW)
+    return Exchange(_ask(_phrased(category, rng), {"x": thing}, rng), smalltalk.DO_NOT_KNOW)
 
 
 def beyond(rng: Random) -> Exchange:
