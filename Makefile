@@ -38,7 +38,8 @@ lock: $(VENV)/all.stamp  ## Write the versions installed now to requirements/loc
 	$(PIP) freeze --exclude-editable | grep -v '^torch==' | LC_ALL=C sort -f > $(LOCK)
 
 foal: $(VENV)/all.stamp  ## Train the bundled model anew (about an hour on 2 cores)
-	$(BIN)/python -m foal.train
+	$(BIN)/python -m foal.train --output build/foal
+	cp build/foal/* src/paddock/bundled/foal/
 
 foal-eval: $(VENV)/all.stamp  ## Ask the bundled model the questions that were kept out of its training
 	$(BIN)/python -m foal.evaluate
