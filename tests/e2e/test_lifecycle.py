@@ -98,7 +98,8 @@ class TestStart:
                 json={
                     "model": converted.stem,
                     "prompt": "The capital of France is",
-                    "max_tokens": 1,
+                    "max_tokens": 8,
+                    "stop": ".",
                     "temperature": 0,
                 },
             )
@@ -112,7 +113,8 @@ class TestStart:
                 json={
                     "model": "other",
                     "prompt": "The capital of France is",
-                    "max_tokens": 1,
+                    "max_tokens": 8,
+                    "stop": ".",
                     "temperature": 0,
                 },
             ).json()

@@ -52,7 +52,7 @@ class TestComplete:
             "--model",
             "foal",
             "--max-tokens",
-            "1",
+            "8",
             "--temperature",
             "0",
         )
