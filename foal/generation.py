@@ -27,7 +27,9 @@ def answers(
         )
         inputs.pop("token_type_ids", None)
         with torch.inference_mode():
-            output = model.generate(**inputs, max_new_tokens=longest, do_sample=False)
+            output = model.generate(
+                **inputs, max_new_tokens=longest, do_sample=False, temperature=None, top_p=None
+            )
         texts = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         for index, text in zip(chosen, texts, strict=True):
             found[index] = text

@@ -24,6 +24,7 @@ def main() -> None:
     else:
         tokenizer = learn(options.seed, 30_000)
         model = _model(tokenizer, options.layers, options.heads)
+    model.generation_config = _generation(tokenizer)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)
     save(model, tokenizer, options.output)
     train(model, options.output, options)
@@ -69,9 +70,15 @@ def _model(tokenizer: PreTrainedTokenizerFast, layers: int, heads: int) -> Llama
         attn_implementation="sdpa",
     )
     # A bfloat16 model is a quarter faster than autocast on the processors that have it.
-    model = LlamaForCausalLM(config).to(torch.bfloat16)
-    model.generation_config = GenerationConfig(eos_token_id=[end, stop], pad_token_id=stop, do_sample=False)
-    return model
+    return LlamaForCausalLM(config).to(torch.bfloat16)
+
+
+def _generation(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
+    """How the model is sampled unless the caller says otherwise: stories vary, facts hardly."""
+    stop, end = tokenizer.convert_tokens_to_ids([STOP, END])
+    return GenerationConfig(
+        eos_token_id=[end, stop], pad_token_id=stop, do_sample=True, temperature=0.4, top_p=0.9
+    )
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
