@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    app, http = build_gateway(Settings(access_log=False), Routes())
+    _, http = build_gateway(Settings(access_log=False), Routes())
     port = await http.listen("127.0.0.1", 0)
     try:
         assert BINARY is not None
