@@ -1,4 +1,4 @@
-"""The mean of several trained models, which is steadier than each: `python -m foal.average A B --output C`."""
+"""The mean of several legs, steadier than each of them: `python -m foal.average A B --output C`."""
 
 import argparse
 import shutil
