@@ -59,8 +59,12 @@ class TestLlamaCpp:
     async def test_the_model_s_own_defaults_yield_to_the_caller(self) -> None:
         deployment = hosted(sampling={"temperature": 0.3, "top_k": 20})
         assert (await sent(CHAT, deployment))["temperature"] == 0.3
-        body = await sent(CHAT, deployment, temperature=0)
-        assert (body["temperature"], body["top_k"]) == (0, 20)
+        body = await sent(CHAT, deployment, temperature=0.7)
+        assert (body["temperature"], body["top_k"]) == (0.7, 20)
+
+    async def test_a_greedy_request_needs_one_candidate(self) -> None:
+        body = await sent(CHAT, hosted(sampling={"top_k": 20}), temperature=0)
+        assert (body["temperature"], body["top_k"]) == (0, 1)
 
     @pytest.mark.parametrize("name", ["repetition_penalty", "presence_penalty", "frequency_penalty"])
     async def test_penalties_look_at_the_whole_text(self, name: str) -> None:
