@@ -107,12 +107,7 @@ class _Server:
 
     async def _start(self, models: Sequence[str], attached: Sequence[str]) -> None:
         for spec in attached:
-            deployment = await attach(spec, self.settings.request_timeout)
-            if any(known.name == deployment.name for known in self.routes.all()):
-                raise StartupError(
-                    f"--attach {deployment.name} is given twice; each server needs a name of its own"
-                )
-            self.routes.add(deployment)
+            self.routes.add(await attach(spec, self.settings.request_timeout))
         await self.local.start(models)
 
     def _ready(self, port: int) -> None:

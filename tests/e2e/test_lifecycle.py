@@ -65,6 +65,10 @@ class TestRefusals:
     def test_attached_server_that_does_not_answer(self, tmp_path: Path) -> None:
         assert "running" in refusal(tmp_path, "--attach", "x=http://127.0.0.1:9/v1")
 
+    def test_two_models_of_one_name(self, tmp_path: Path, foal: Server) -> None:
+        attached = f"paddock/foal={foal.url}/v1"
+        assert "two models are called 'paddock/foal'" in refusal(tmp_path, "foal", "--attach", attached)
+
     def test_bad_setting_in_the_environment(self, tmp_path: Path) -> None:
         assert "PADDOCK_PORT" in refusal(tmp_path, PADDOCK_PORT="many")
 

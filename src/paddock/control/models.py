@@ -59,7 +59,14 @@ class LocalModels:
         Raises:
             StartupError: a model cannot be read or its engine does not start; says why.
         """
-        await asyncio.gather(*(self._host(text) for text in dict.fromkeys(models)))
+        hosting = [asyncio.create_task(self._host(text)) for text in dict.fromkeys(models)]
+        try:
+            await asyncio.gather(*hosting)
+        finally:
+            # The first failure ends the start; what the others began must be over before it is closed.
+            for task in hosting:
+                task.cancel()
+            await asyncio.gather(*hosting, return_exceptions=True)
 
     async def close(self) -> None:
         for keeper in self._keepers:
@@ -70,10 +77,6 @@ class LocalModels:
     async def _host(self, text: str) -> None:
         # Downloading and converting block; the server answers /healthz meanwhile.
         model = await in_thread(lambda: resolve_model(text))
-        if any(deployment.name == model.name for deployment in self._routes.all()):
-            raise StartupError(
-                f"two models are called {model.name!r}; serve one of them under another folder name"
-            )
         options = await in_thread(lambda: self._prepare(model))
         deployment = Deployment(
             model.name,
@@ -84,10 +87,8 @@ class LocalModels:
             embeds=options.embeddings,
             sampling=_sampling(model),
         )
-        process = await self._launch(options)
-        self._processes.add(process)
-        await self._learn(deployment, process, options)
         self._routes.add(deployment)
+        process = await self._bring_up(deployment, options)
         self._keepers.append(asyncio.create_task(self._keep(deployment, options, process)))
 
     def _prepare(self, model: Model) -> EngineOptions:
@@ -105,6 +106,18 @@ class LocalModels:
             threads=settings.threads,
             embeddings=settings.embeddings,
         )
+
+    async def _bring_up(self, deployment: Deployment, options: EngineOptions) -> EngineProcess:
+        """An engine that runs, answers and takes the deployment's requests; none is left if it does not."""
+        process = await self._launch(options)
+        self._processes.add(process)
+        try:
+            await self._learn(deployment, process, options)
+        except PaddockError:
+            self._processes.discard(process)
+            await process.stop(grace=0)
+            raise
+        return process
 
     async def _launch(self, options: EngineOptions) -> EngineProcess:
         log_path = self._settings.data_dir / "logs" / f"{_file_name(options.alias)}.log"
@@ -147,9 +160,7 @@ class LocalModels:
             while True:
                 await asyncio.sleep(backoff.next())
                 try:
-                    process = await self._launch(options)
-                    self._processes.add(process)
-                    await self._learn(deployment, process, options)
+                    process = await self._bring_up(deployment, options)
                     break
                 except PaddockError as error:
                     deployment.problem = error.message

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from os import urandom
 from typing import Protocol
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from paddock.inference.relay import Downstream
 
@@ -32,7 +32,7 @@ class Request:
 
     Attributes:
         id: 128 random bits in hex, made here; the trace id and the `x-request-id` of the answer.
-        path: percent-decoded, without the query.
+        path: percent-decoded, without the query, which no route reads yet.
         headers: names in lower case.
         params: what the matched route's pattern captured.
         started: `time.perf_counter()` when the request was whole.
@@ -48,7 +48,6 @@ class Request:
         "method",
         "params",
         "path",
-        "query",
         "record",
         "started",
     )
@@ -63,7 +62,7 @@ class Request:
         http_1_1: bool,
         keep_alive: bool,
     ) -> None:
-        target, _, query = url.partition(b"?")
+        target = url.partition(b"?")[0]
         if not target.startswith(b"/") and b"://" in target:
             # The form in which a proxy is asked; RFC 9112 wants servers to take it too.
             target = b"/" + target.split(b"://", 1)[1].partition(b"/")[2]
@@ -71,7 +70,6 @@ class Request:
         self.connection = connection
         self.method = method
         self.path = unquote(path) if "%" in path else path
-        self.query = query
         self.headers = headers
         self.body = body
         self.http_1_1 = http_1_1
@@ -80,10 +78,6 @@ class Request:
         self.params: dict[str, str] = {}
         self.started = time.perf_counter()
         self.record = Record()
-
-    def query_params(self) -> dict[str, str]:
-        """The query's parameters; of a repeated one the last."""
-        return {name: values[-1] for name, values in parse_qs(self.query.decode("utf-8", "replace")).items()}
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from paddock.errors import InvalidRequest, ModelNotFound, Unavailable
+from paddock.errors import InvalidRequest, ModelNotFound, StartupError, Unavailable
 from paddock.inference.upstream import Upstream
 
 
@@ -69,6 +69,15 @@ class Routes:
         self._by_name = {deployment.name: deployment for deployment in deployments}
 
     def add(self, deployment: Deployment) -> None:
+        """Makes the deployment known.
+
+        Raises:
+            StartupError: its name is taken.
+        """
+        if deployment.name in self._by_name:
+            raise StartupError(
+                f"two models are called {deployment.name!r}; serve one of them under another name"
+            )
         self._by_name[deployment.name] = deployment
 
     def all(self) -> list[Deployment]:

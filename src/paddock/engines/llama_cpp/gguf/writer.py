@@ -104,7 +104,7 @@ def _kind_of(item: Planned, tensor: Tensor, kind: str) -> WeightsType:
         return "F32"  # norms and biases: tiny, and llama.cpp computes with them in F32
     if kind == "Q8_0" and item.shape[-1] % Q8_BLOCK:
         return "BF16" if tensor.dtype == "BF16" else "F16"
-    return kind  # type: ignore[return-value]
+    return kind  # type: ignore[return-value]  # one of FILE_TYPE, as `write_gguf` checked
 
 
 def _add_metadata(writer: GGUFWriter, values: dict[str, str | float | int]) -> None:
