@@ -81,6 +81,13 @@ SUMS = (
     "I want to add {a} and {b}.",
     "We add {a} and {b}, how much is that?",
     "What will {a} and {b} be in total?",
+    "I see {a} [apples|birds|cups|stones|boats] and {b} [apples|birds|cups|stones|boats]. How many do I see?",
+    "{a} [apples|pens|dogs|cakes] and {b} [apples|pens|dogs|cakes], how many in all?",
+    "{a} [apples|nuts|cars|shoes] with {b} [apples|nuts|cars|shoes] make how many?",
+    "How many are {a} [apples|eggs|trees|hats] and {b} [apples|eggs|trees|hats]?",
+    "{a} [apples|fish|keys|balls] here and {b} [apples|fish|keys|balls] there, what is the total?",
+    "We ate {a} [apples|cakes|nuts] and then {b} [apples|cakes|nuts]. How many did we eat?",
+    "Here are {a} [apples|pears|coins], there are {b} [apples|pears|coins]. How many is that together?",
 )
 DIFFERENCES = (
     "What is {a} - {b}?",
@@ -157,6 +164,11 @@ DIFFERENCES = (
     "I want to subtract {b} from {a}.",
     "We take {b} from {a}, how much is that?",
     "Remove {b} out of {a}.",
+    "I see {a} [apples|birds|cups|stones|boats], and {b} vanish. How many do I see now?",
+    "{a} [apples|pens|dogs|cakes] without {b}, how many [remain|are left|stay]?",
+    "How many are {a} [apples|eggs|trees|hats] without {b} [of these|of the lot]?",
+    "{b} of {a} [apples|fish|keys|balls] are gone. How many are left?",
+    "We had {a} [apples|cakes|nuts] and ate {b}. How many have we now?",
 )
 TOO_HARD = (
     "What is {a} [+|plus|-|minus|times|*|x|/|divided by] {b}?",

@@ -79,6 +79,11 @@ def _favourite(what: str, value: Draw) -> Memory:
             f"I prefer {{x}} to every other {what}.",
             f"What I like as a {what} is {{x}}.",
             f"Whenever I can choose a {what}, it is {{x}}.",
+            f"I [like|love] {{x}} more than any other {what}.",
+            f"More than [any other|all other|every other] {what} I [like|love] {{x}}.",
+            f"The {what} [above|before|over] all others is {{x}}.",
+            f"The {what} I would [take|choose|pick] over any other is {{x}}.",
+            f"No other {what} [comes close|is like it]: {{x}}.",
         ),
         ask=(
             f"What is my favourite {what}?",

@@ -90,6 +90,19 @@ FACTS: dict[str, tuple[str, ...]] = {
         "Antonym of {x}?",
         "Find a word that is [not {x} but|] the opposite of {x}.",
         "What would be the [opposite|antonym|reverse] of {x}?",
+        "{x} is [contrary|opposite|the antonym|the reverse] to what?",
+        "{x} is the [antonym|contrary|reverse] of [what|which one]?",
+        "To [what|which word] is {x} the opposite?",
+        "Of what is {x} the [opposite|contrary]?",
+        "It [stops|ceases|ends] to be {x} and [gets|turns into|is now] the opposite. What is it?",
+        "It was {x} and it became the opposite: [what|which word]?",
+        "Someone [stops|starts|finds|gives|comes|goes|opens|asks] and says {x}. What is the opposite?",
+        "[Find|Give|Say|Take|Bring|Get] me [the antonym|a word opposed] to {x}.",
+        "Where I had {x} I want the opposite. [What|Which word] is that?",
+        "[Start|Begin] with {x} and [end|stop] with its [opposite|antonym]: what is it?",
+        "Go from {x} to its opposite. Where are you?",
+        "Can I find the [contrary|opposite] of {x}?",
+        "Which word [points|goes|looks] the other way than {x}, its opposite?",
     ),
     "colours": (
         "What colour is {x}?",
@@ -154,6 +167,10 @@ FACTS: dict[str, tuple[str, ...]] = {
         "What [sound|noise] [comes from|is made by] {x}?",
         "What can you hear from {x}?",
         "What [sound|noise] do we hear when {x} [speaks|sings|shouts]?",
+        "[Act|Behave|Sing|Shout|Call] like {x}.",
+        "[Can|Could|Will] you [imitate|mimic|copy] the [sound|noise|call] of {x}?",
+        "[Mimic|Pretend to be|Act out] {x}[| now| for us| once].",
+        "Let me hear {x}.",
     ),
 }
 
@@ -196,6 +213,10 @@ AFTER = (
     "Next {unit} after {x}?",
     "It is {x}. What is the next {unit}?",
     "We have {x} now. What is the next {unit}?",
+    "[If|Once|As soon as] {x} ends, what comes?",
+    "{x} ends, and what {unit} [begins|starts|do we have]?",
+    "At the end of {x}, what {unit} [begins|starts|comes|is next]?",
+    "What do [you|we|I] get [next |]after {x}?",
     "This {unit} is {x}. What is the next {unit}?",
 )
 BEFORE = (
@@ -236,6 +257,10 @@ BEFORE = (
     "Previous {unit} before {x}?",
     "It is {x}. What was the [previous|last] {unit}?",
     "We have {x} now. What was the [previous|last] {unit}?",
+    "As {x} begins, what {unit} [is over|has ended|is gone]?",
+    "{x} begins, and what {unit} [was it|is over|did we leave]?",
+    "At the beginning of {x}, what {unit} is [over|gone]?",
+    "What did [you|we|I] get [last |]before {x}?",
     "This {unit} is {x}. What was the [previous|last] {unit}?",
 )
 DAY_AFTER = (

@@ -35,8 +35,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=50.0, help="how long to train")
-    parser.add_argument("--steps", type=int, default=None, help="how many steps to train, whatever the time")
+    parser.add_argument("--steps", type=int, default=9000, help="how many steps to train")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long to train at the most")
     parser.add_argument("--budget", type=int, default=3072, help="tokens in a batch, padding included")
     parser.add_argument("--rate", type=float, default=2e-3, help="the highest learning rate of AdamW")
     parser.add_argument("--muon-rate", type=float, default=0.015, help="the same of Muon, for the matrices")

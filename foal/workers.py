@@ -55,7 +55,7 @@ def _work(
     for own, (tokens, weights) in enumerate(_stream(tokenizer, index, options), 1):
         minutes = (time.monotonic() - started) / 60
         steps = int(counts[0])
-        done = steps / options.steps if options.steps else minutes / options.minutes
+        done = max(steps / options.steps, minutes / options.minutes)
         if done >= 1:
             break
         scale = min(1.0, (steps + 1) / _WARMUP) * _decay(done)

@@ -7,8 +7,9 @@ from urllib.parse import SplitResult, urlsplit
 import orjson
 
 from paddock.errors import PaddockError, StartupError
+from paddock.inference.connection import Body
 from paddock.inference.routing import Deployment, Replica
-from paddock.inference.upstream import Body, Upstream
+from paddock.inference.upstream import Upstream
 from paddock.settings import attach_key, attach_key_variable
 
 

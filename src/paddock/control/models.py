@@ -21,8 +21,9 @@ from paddock.engines.llama_cpp.convert import convert
 from paddock.engines.llama_cpp.launch import choose_engine, connections
 from paddock.engines.llama_cpp.sizing import size_engine
 from paddock.errors import PaddockError, StartupError
+from paddock.inference.connection import Body
 from paddock.inference.routing import Deployment, Replica, Routes
-from paddock.inference.upstream import Body, Upstream
+from paddock.inference.upstream import Upstream
 from paddock.runners.local import EngineProcess, start_engine
 from paddock.services.models import Model, resolve_model
 from paddock.settings import Settings
@@ -136,6 +137,7 @@ class LocalModels:
             options.api_key,
             self._settings.request_timeout,
             limit=connections(options),
+            closes=True,
         )
         props = await _ask(upstream, b"/props")
         models = await _ask(upstream, b"/v1/models")

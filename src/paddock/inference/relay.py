@@ -7,8 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from paddock.errors import EngineFailed, PaddockError
+from paddock.inference.connection import Body, Flow
+from paddock.inference.gather import Gather
 from paddock.inference.routing import Deployment
-from paddock.inference.upstream import Body, Flow
+
+_FOR_ONE_ANSWER = Gather(seconds=1.0, from_requests=1)
+"""Nobody waits for the single pieces."""
+_FOR_A_STREAM = Gather(seconds=0.008, from_requests=4)
+"""Nobody sees it: a screen shows 60 pictures a second."""
 
 
 class Downstream(Protocol):
@@ -86,7 +92,9 @@ async def collect(deployment: Deployment, path: bytes, body: bytes, feed: Callab
     sink = _Collected(feed)
     replica.in_flight += 1
     try:
-        await replica.upstream.send(b"POST", replica.upstream.prefix + path, body, sink)
+        await replica.upstream.send(
+            b"POST", replica.upstream.prefix + path, body, sink, gather=_FOR_ONE_ANSWER
+        )
     finally:
         replica.in_flight -= 1
     if sink.status != 200:
@@ -114,7 +122,7 @@ async def stream(
     downstream.on_pause, downstream.on_resume = flow.pause, flow.resume
     replica.in_flight += 1
     try:
-        await replica.upstream.send(b"POST", replica.upstream.prefix + path, body, sink, flow)
+        await replica.upstream.send(b"POST", replica.upstream.prefix + path, body, sink, flow, _FOR_A_STREAM)
     except PaddockError as error:
         if not sink.started:
             raise

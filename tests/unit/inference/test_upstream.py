@@ -8,7 +8,8 @@ import pytest
 
 from paddock.errors import EngineFailed, EngineTimeout
 from paddock.inference import upstream
-from paddock.inference.upstream import Body, Flow, Upstream
+from paddock.inference.connection import Body, Flow
+from paddock.inference.upstream import Upstream
 from tests.api import scripted
 from tests.api.gateway import eventually
 

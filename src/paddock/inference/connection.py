@@ -1,0 +1,281 @@
+"""One connection to an engine: a request at a time, the answer pushed on as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import httptools
+
+from paddock.errors import EngineFailed
+from paddock.inference.gather import Gather, LowWater
+
+
+class Sink(Protocol):
+    """Takes an answer as it arrives. What it raises ends the exchange and reaches the caller."""
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None: ...
+
+    def on_data(self, data: bytes) -> None: ...
+
+
+class Body:
+    """A sink that keeps the whole answer."""
+
+    __slots__ = ("_parts", "headers", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: Mapping[bytes, bytes] = {}
+        self._parts: list[bytes] = []
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self.status = status
+        self.headers = headers
+
+    def on_data(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    @property
+    def data(self) -> bytes:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+class Flow:
+    """Lets a slow reader hold the engine's answer back."""
+
+    __slots__ = ("_connection", "_paused")
+
+    def __init__(self, paused: bool = False) -> None:
+        self._connection: Connection | None = None
+        self._paused = paused
+
+    def attach(self, connection: Connection) -> None:
+        """From now on it is this connection that is held back."""
+        self._connection = connection
+        if self._paused:
+            connection.pause()
+
+    def pause(self) -> None:
+        self._paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._connection is not None:
+            self._connection.resume()
+
+
+class ClosedUnused(Exception):
+    """The connection ended before a byte of an answer came."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """The connections to one engine, by what they do."""
+
+    idle: list[Connection] = field(default_factory=list)
+    in_flight: set[Connection] = field(default_factory=set)
+    gathering: set[Connection] = field(default_factory=set)
+
+
+class Connection(asyncio.Protocol):
+    """
+    Attributes:
+        reusable: whether the exchange that ended leaves it fit for another.
+        touched: `time.monotonic()` at the last sign of life of the engine.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_complete",
+        "_done",
+        "_gather",
+        "_headers",
+        "_low_water",
+        "_parser",
+        "_parts",
+        "_paused",
+        "_pool",
+        "_sink",
+        "_until_close",
+        "reusable",
+        "touched",
+        "transport",
+    )
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._gather: Gather | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._parts: list[bytes] = []
+        self._answered = False
+        self._complete = False
+        self._until_close = False
+        self._paused = False
+        self.reusable = False
+        self.touched = 0.0
+
+    async def exchange(self, data: bytes, sink: Sink, gather: Gather | None) -> None:
+        """One request and its answer.
+
+        Args:
+            gather: how its pieces may gather; the request must have asked the engine to close the connection
+                at the end of the answer, since nothing else shows that the last pieces are the last.
+        """
+        self._sink = sink
+        self._gather = gather
+        self._answered = False
+        self._complete = False
+        self._until_close = False
+        self.reusable = False
+        self.touched = time.monotonic()
+        self._done = asyncio.get_running_loop().create_future()
+        self.transport.write(data)
+        await self._done
+
+    def release(self) -> None:
+        """The exchange is over: the next one must find the connection reading, and no old sink."""
+        self._sink = None
+        self.resume()
+        self.release_pieces()
+
+    def gather_until(self, moment: float) -> None:
+        """Reads at once what has lain in the kernel since before `moment`, plus the gather's own time."""
+        if self._gather is not None and self.touched < moment - self._gather.seconds:
+            self.release_pieces()
+
+    def release_pieces(self) -> None:
+        """Pieces do not gather any more; what has gathered makes the socket readable."""
+        if self in self._pool.gathering:
+            self._pool.gathering.discard(self)
+            self._low_water.set(1)
+
+    def take_rest(self) -> None:
+        """Reads what has gathered, for the count of an answer that is given up."""
+        if self not in self._pool.gathering or self.transport.is_closing():
+            return
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        try:
+            while not self._complete and (data := os.read(descriptor, 65536)):
+                self.data_received(data)
+        except OSError:
+            return  # nothing is left, or the engine has gone
+
+    def pause(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.touched = time.monotonic()
+            self.transport.resume_reading()
+
+    def fail(self, error: Exception) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(error)
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]  # uvloop's has no base class
+        self._parser = httptools.HttpResponseParser(self)
+        self._low_water = LowWater(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        if self._sink is None:
+            # Nobody asked; it must not be taken for the answer to the next request.
+            self.transport.abort()
+            return
+        before, self.touched = self.touched, time.monotonic()
+        self._answered = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.reusable = False
+            # What follows a whole answer is nobody's; the connection is not used again.
+            if not self._complete:
+                self.fail(error.__context__ if isinstance(error.__context__, EngineFailed) else _not_http())
+                return
+        self._flush()
+        if self._gather is not None and not self._complete:
+            self._adapt(len(data), self.touched - before)
+        if self._complete and self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self._pool.idle:
+            self._pool.idle.remove(self)
+        if self._done is None or self._done.done():
+            return
+        if not self._answered:
+            self.fail(ClosedUnused())
+        elif self._until_close and exc is None:
+            self._done.set_result(None)
+        else:
+            self.fail(EngineFailed("the engine closed the connection in the middle of its answer"))
+
+    # ---- llhttp's callbacks
+
+    def on_message_begin(self) -> None:
+        self._headers = {}
+        self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200 or self._complete:
+            return
+        self._until_close = (
+            b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
+        )
+        if self._parser.should_keep_alive():
+            self._gather = None
+        if self._sink is not None:
+            self._sink.on_head(status, self._headers)
+
+    def on_body(self, body: bytes) -> None:
+        if not self._complete:
+            self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() < 200 or self._complete:
+            return
+        self._complete = True
+        self.reusable = self._parser.should_keep_alive() and not self._until_close
+
+    def _adapt(self, size: int, seconds: float) -> None:
+        """Lets as much gather as this engine sends in the time that pieces may lie."""
+        gather = self._gather
+        if gather is None or len(self._pool.in_flight) < gather.from_requests:
+            self.release_pieces()
+        elif self._low_water.follow(size / max(seconds, 1e-6) * gather.seconds):
+            self._pool.gathering.add(self)
+        else:
+            self._pool.gathering.discard(self)
+
+    def _flush(self) -> None:
+        """All pieces of one read go on as one: an engine may send many tokens in a packet."""
+        if not self._parts or self._sink is None:
+            return
+        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        try:
+            self._sink.on_data(data)
+        except Exception as error:
+            self.fail(error)
+
+
+def _not_http() -> EngineFailed:
+    return EngineFailed("the engine's answer is not HTTP")
