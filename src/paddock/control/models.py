@@ -22,6 +22,7 @@ from paddock.engines.llama_cpp.launch import choose_engine, connections
 from paddock.engines.llama_cpp.sizing import size_engine
 from paddock.errors import PaddockError, StartupError
 from paddock.inference.connection import Body
+from paddock.inference.pace import Pace
 from paddock.inference.routing import Deployment, Replica, Routes
 from paddock.inference.upstream import Upstream
 from paddock.runners.local import EngineProcess, start_engine
@@ -144,6 +145,7 @@ class LocalModels:
         meta = (models.get("data") or [{}])[0].get("meta") or {}
         deployment.tools = bool((props.get("chat_template_caps") or {}).get("supports_tools"))
         deployment.vocabulary = int(meta.get("n_vocab") or 0)
+        deployment.pace = Pace(options.slots)
         deployment.replicas = [Replica(upstream)]
 
     async def _keep(self, deployment: Deployment, options: EngineOptions, process: EngineProcess) -> None:

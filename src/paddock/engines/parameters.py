@@ -17,6 +17,10 @@ from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.inference.routing import Deployment
 
 JSON = dict[str, Any]
+SOON = 1.0
+"""Seconds in which an engine must stop for a caller who has left."""
+PROMPT_BYTES_LIKE_A_TOKEN = 8
+"""To read so much of a prompt takes at most as long as to make a token."""
 MAX_CHOICES = 2048
 """Choices that one request may ask for; OpenAI's limit for prompts. Each is a request to the engine."""
 
@@ -37,6 +41,7 @@ class Plan:
         choices_each: choices for each prompt, one part each, if the gateway fans out.
         echo: the prompts' texts, if the gateway must put them before the answers.
         collect: whether the engine streams although the caller wants one answer.
+        brief: whether the engine is asked for a whole answer because it is soon over.
         forced_tool: whether the answer is a tool call as JSON.
         rewrite: whether chunks need more than passing on.
         top_logprobs: alternatives that the caller asked for; the engine may send more.
@@ -48,6 +53,7 @@ class Plan:
     choices_each: int = 1
     echo: list[str] = field(default_factory=list)
     collect: bool = False
+    brief: bool = False
     forced_tool: bool = False
     rewrite: bool = False
     top_logprobs: int = 0
@@ -92,6 +98,27 @@ async def _plan_llama_cpp(
             " answered in one request",
             param="prompt",
         )
+    parts = _parts(base, prompts, n)
+    echo = await llama_cpp.texts(deployment, prompts) if fields.get("echo") else []
+    forced_tool = chat and llama_cpp.forces_tool(fields)
+    brief = len(parts) == 1 and not stream and not forced_tool and _is_brief(deployment, base, parts[0])
+    if brief:
+        parts = _parts(llama_cpp.unstreamed(base), prompts, n)
+    return Plan(
+        stream,
+        include_usage,
+        parts,
+        n,
+        echo,
+        collect=not stream and not brief,
+        brief=brief,
+        forced_tool=forced_tool,
+        rewrite=top_logprobs is not None,
+        top_logprobs=top_logprobs or 0,
+    )
+
+
+def _parts(base: JSON, prompts: list[Any], n: int) -> list[Part]:
     seed = base.get("seed")
     parts = []
     for number, prompt in enumerate(prompts):
@@ -103,20 +130,14 @@ async def _plan_llama_cpp(
                 # The same seed for each choice would make them all the same.
                 body["seed"] = (seed + choice) % llama_cpp.SEEDS
             parts.append(Part(number * n + choice, dump(body)))
-    echo = await llama_cpp.texts(deployment, prompts) if fields.get("echo") else []
-    rewrite = top_logprobs is not None
-    top = top_logprobs or 0
-    return Plan(
-        stream,
-        include_usage,
-        parts,
-        n,
-        echo,
-        collect=not stream,
-        forced_tool=chat and llama_cpp.forces_tool(fields),
-        rewrite=rewrite,
-        top_logprobs=top,
-    )
+    return parts
+
+
+def _is_brief(deployment: Deployment, base: JSON, part: Part) -> bool:
+    """Whether the answer is over before a caller who leaves could be noticed."""
+    if "max_tokens" not in base:
+        return False
+    return deployment.pace.longest(base["max_tokens"] + len(part.body) // PROMPT_BYTES_LIKE_A_TOKEN) <= SOON
 
 
 def dump(body: JSON) -> bytes:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 LEAST = 512
 """Bytes; less is a token or two, for which waking up is right."""
-MOST = 16 * 1024
+MOST = 4 * 1024
 
 
 class Gather(NamedTuple):

@@ -69,13 +69,13 @@ async def fetch(deployment: Deployment, path: bytes, body: bytes, *, own_route: 
     """
     replica = deployment.pick()
     sink = Body()
-    replica.in_flight += 1
+    replica.begin()
     try:
         await replica.upstream.send(
             b"POST", path if own_route else replica.upstream.prefix + path, body, sink
         )
     finally:
-        replica.in_flight -= 1
+        replica.end()
     if sink.status != 200:
         raise EngineRefused(sink.status, sink.data, sink.headers)
     return sink.data
@@ -90,13 +90,13 @@ async def collect(deployment: Deployment, path: bytes, body: bytes, feed: Callab
     """
     replica = deployment.pick()
     sink = _Collected(feed)
-    replica.in_flight += 1
+    replica.begin()
     try:
         await replica.upstream.send(
             b"POST", replica.upstream.prefix + path, body, sink, gather=_FOR_ONE_ANSWER
         )
     finally:
-        replica.in_flight -= 1
+        replica.end()
     if sink.status != 200:
         raise EngineRefused(sink.status, sink.data, sink.headers)
 
@@ -120,7 +120,7 @@ async def stream(
     sink = StreamOutcome(downstream, headers, translator)
     flow = Flow(downstream.paused)
     downstream.on_pause, downstream.on_resume = flow.pause, flow.resume
-    replica.in_flight += 1
+    replica.begin()
     try:
         await replica.upstream.send(b"POST", replica.upstream.prefix + path, body, sink, flow, _FOR_A_STREAM)
     except PaddockError as error:
@@ -128,7 +128,7 @@ async def stream(
             raise
         sink.error = error
     finally:
-        replica.in_flight -= 1
+        replica.end()
         downstream.on_pause = downstream.on_resume = None
     if sink.status != 200 and not sink.started:
         raise EngineRefused(sink.status, b"".join(sink.refusal), sink.headers)

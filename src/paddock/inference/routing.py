@@ -7,15 +7,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from paddock.errors import InvalidRequest, ModelNotFound, StartupError, Unavailable
+from paddock.inference.pace import Pace
 from paddock.inference.upstream import Upstream
 
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """One engine that can take requests now."""
+    """One engine that can take requests now.
+
+    Attributes:
+        in_flight: requests that it works on; `begin` and `end` count them.
+    """
 
     upstream: Upstream
     in_flight: int = 0
+    _busy: float = 0.0
+    _since: float = 0.0
+
+    def begin(self) -> None:
+        self._busy, self._since = self.busy(), time.perf_counter()
+        self.in_flight += 1
+
+    def end(self) -> None:
+        self._busy, self._since = self.busy(), time.perf_counter()
+        self.in_flight -= 1
+
+    def busy(self) -> float:
+        """Seconds of all requests so far, added up; what two of them share counts twice."""
+        return self._busy + self.in_flight * (time.perf_counter() - self._since)
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +50,7 @@ class Deployment:
         tools: whether its chat template renders tools.
         vocabulary: number of token ids; 0 if not known.
         sampling: the model's own defaults, as its generation_config.json gives them.
+        pace: how fast its replicas answer.
         problem: why it has no replica, for a person.
     """
 
@@ -46,7 +66,12 @@ class Deployment:
     owned_by: str = "paddock"
     created: int = field(default_factory=lambda: int(time.time()))
     replicas: list[Replica] = field(default_factory=list)
+    pace: Pace = field(default_factory=Pace)
     problem: str = "it is still starting"
+
+    def busy(self) -> float:
+        """What `Replica.busy` says, in the mean of the replicas."""
+        return sum([replica.busy() for replica in self.replicas]) / max(1, len(self.replicas))
 
     def pick(self) -> Replica:
         """The replica with the fewest requests in flight.

@@ -138,6 +138,12 @@ def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON
     return body, top
 
 
+def unstreamed(body: JSON) -> JSON:
+    """The same request for a whole answer."""
+    streaming = ("stream_options", "return_progress")
+    return {name: value for name, value in body.items() if name not in streaming} | {"stream": False}
+
+
 def prompts(prompt: Any) -> list[str | list[int]]:
     """The four forms of `prompt` as a list of single prompts.
 

@@ -1,7 +1,7 @@
-"""A streamed answer gathered into a whole one.
+"""What llama.cpp answers, streamed or not, as one whole answer.
 
-llama.cpp notices that its caller has left only while it streams, so it is always asked for a stream; a
-caller who wants the whole answer gets it from here.
+It notices that its caller has left only while it streams, so it is asked for a stream unless the answer is
+soon over; a caller who wants the whole answer gets it from here.
 """
 
 from __future__ import annotations
@@ -45,6 +45,15 @@ class Collector:
                 continue
             self._take(chunk)
 
+    def take_whole(self, answer: JSON) -> None:
+        """Takes an answer that the engine made in one piece, as if it had streamed it."""
+        chunk = dict(answer)
+        chunk["choices"] = [
+            {**choice, "delta": _numbered(choice["message"])} if self._chat else choice
+            for choice in answer["choices"]
+        ]
+        self._take(chunk)
+
     def answer(self) -> JSON:
         """The whole answer in the shape of the endpoint's own.
 
@@ -70,6 +79,12 @@ class Collector:
             if choice is None:
                 choice = self._choices[raw.get("index", 0)] = _Choice()
             choice.take(raw)
+
+
+def _numbered(message: JSON) -> JSON:
+    """A message with its tool calls numbered, as those of a stream are."""
+    calls = message.get("tool_calls") or ()
+    return {**message, "tool_calls": [{**call, "index": position} for position, call in enumerate(calls)]}
 
 
 class _Choice:

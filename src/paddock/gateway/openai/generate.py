@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
-from paddock.engines.parameters import Plan, plan
+from paddock.engines.parameters import SOON, Plan, plan
 from paddock.errors import PaddockError
 from paddock.gateway.http import Request, Response
 from paddock.gateway.openai.answers import Shape
@@ -62,18 +63,41 @@ class _Exchange:
         self.fireworks = fireworks
         self.shape = Shape(deployment.name, chat, fireworks, planned.top_logprobs)
         self.path = b"/chat/completions" if chat else b"/completions"
+        self.began = time.perf_counter()
+        self.busy = deployment.busy()
 
     # ---- whole answers
 
     async def answer(self) -> Response:
-        if self.plan.collect:
-            answer = await self._collect()
+        if self.plan.collect or self.plan.brief:
+            answer = await (self._collect() if self.plan.collect else self._brief())
             return Response(orjson.dumps(self._shape({**answer, "id": self._id()})))
         raw = await relay.fetch(self.deployment, self.path, self.plan.parts[0].body)
         answer = _load(raw)
         self._count(answer.get("usage"))
         shaped = self._shape(answer)
         return Response(raw if shaped is answer else orjson.dumps(shaped))
+
+    async def _brief(self) -> JSON:
+        """An answer that is soon over. A caller may leave meanwhile; his tokens count all the same."""
+        asking = asyncio.ensure_future(relay.fetch(self.deployment, self.path, self.plan.parts[0].body))
+        try:
+            return self._take_whole(await asyncio.shield(asking))
+        except asyncio.CancelledError:
+            with contextlib.suppress(PaddockError, TimeoutError):
+                async with asyncio.timeout(SOON):
+                    self._take_whole(await asking)
+            raise
+
+    def _take_whole(self, raw: bytes) -> JSON:
+        answer = _load(raw)
+        self._count(answer.get("usage"))
+        collector = Collector(self.chat)
+        try:
+            collector.take_whole(answer)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
+        return collector.answer()
 
     async def _collect(self) -> JSON:
         """One answer from the streams of all parts; what was generated counts in any case."""
@@ -235,6 +259,10 @@ class _Exchange:
             record.prompt_tokens = usage.get("prompt_tokens") or 0
             record.completion_tokens = usage.get("completion_tokens") or 0
             record.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+            if len(self.plan.parts) == 1:
+                took = time.perf_counter() - self.began
+                at_once = (self.deployment.busy() - self.busy) / took
+                self.deployment.pace.note(record.completion_tokens, took, at_once)
 
     def _count_parts(self, parts: Sequence[Collector | Relayed | Rewritten]) -> None:
         """Also of parts that were cut short: each piece held a token, but the first of a chat the role."""
