@@ -24,6 +24,7 @@ class Llama:
     Attributes:
         tokens: the pieces of each answer; `{seed}` in one is replaced by the request's seed.
         cut: whether a stop string cut the last token off.
+        calls: tool calls in a whole answer, instead of text.
         delays: seconds before the answer to each request, in their order.
     """
 
@@ -32,6 +33,7 @@ class Llama:
     cut: bool = False
     delays: list[float] = field(default_factory=list)
     die_after: int | None = None
+    calls: int = 0
     engine: scripted.Engine = field(default_factory=scripted.Engine)
 
     async def __call__(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
@@ -42,6 +44,8 @@ class Llama:
             return writer.write(scripted.plain(_embeddings(body)))
         if self.delays:
             await asyncio.sleep(self.delays.pop(0))
+        if not body.get("stream"):
+            return writer.write(scripted.plain(_whole(self, body, chat=path.endswith("/chat/completions"))))
         events = _events(self, body, chat=path.endswith("/chat/completions"))
         writer.write(scripted.STREAM)
         for event in events[: self.die_after]:
@@ -115,6 +119,35 @@ def _events(llama: Llama, body: dict[str, Any], *, chat: bool) -> list[bytes]:
     else:
         events.append(chunk("", llama.finish, None, usage=usage, timings=timings))
     return [*events, b"data: [DONE]\n\n"]
+
+
+def _whole(llama: Llama, body: dict[str, Any], *, chat: bool) -> dict[str, Any]:
+    """What it answers where it is not asked for a stream."""
+    text = "".join(llama.tokens)
+    choice: dict[str, Any] = {"index": 0, "finish_reason": llama.finish}
+    choice |= (
+        {"message": {"role": "assistant", "content": text}} if chat else {"text": text, "logprobs": None}
+    )
+    if chat and llama.calls:
+        function = {"name": "f", "arguments": "{}"}
+        calls = [{"type": "function", "function": function, "id": f"call-{i}"} for i in range(llama.calls)]
+        choice["message"] = {"role": "assistant", "content": None, "tool_calls": calls}
+    usage = {
+        "prompt_tokens": PROMPT_TOKENS,
+        "completion_tokens": len(llama.tokens),
+        "total_tokens": PROMPT_TOKENS + len(llama.tokens),
+        "prompt_tokens_details": {"cached_tokens": 3},
+    }
+    return {
+        "choices": [choice],
+        "created": 1,
+        "model": "paddock/foal",
+        "system_fingerprint": "b1",
+        "object": "chat.completion" if chat else "text_completion",
+        "usage": usage,
+        "id": "engine-id",
+        "timings": {"prompt_n": PROMPT_TOKENS},
+    }
 
 
 def _logprob(text: str, tops: int) -> dict[str, Any]:

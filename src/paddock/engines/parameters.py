@@ -135,7 +135,8 @@ def _parts(base: JSON, prompts: list[Any], n: int) -> list[Part]:
 
 def _is_brief(deployment: Deployment, base: JSON, part: Part) -> bool:
     """Whether the answer is over before a caller who leaves could be noticed."""
-    if "max_tokens" not in base:
+    if "max_tokens" not in base or "logprobs" in base:
+        # With a stop string a whole answer lacks log probabilities of tokens that it has the text of.
         return False
     return deployment.pace.longest(base["max_tokens"] + len(part.body) // PROMPT_BYTES_LIKE_A_TOKEN) <= SOON
 
