@@ -50,6 +50,7 @@ def request_body(model: str, tokens: int, stream: bool) -> bytes:
         "messages": messages,
         "max_tokens": tokens,
         "temperature": 0,
+        "top_k": 1,  # what Paddock asks greedily for; asked directly it spares the engine sorting too
         "ignore_eos": True,
     }
     return json.dumps(request | ({"stream": True} if stream else {})).encode()
