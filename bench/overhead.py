@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,14 +45,14 @@ def measure(engine: Server, proxies: Sequence[Server], rounds: int, requests: in
     samples: dict[str, dict[str, list[float]]] = {}
     servers = [engine, *proxies]
     contestants.step(engine, STEP_MS)
-    with contextlib.ExitStack() as stack:
-        probes = {server.name: stack.enter_context(probe.connected(server.port)) for server in servers}
-        for turn in range(rounds + 1):
-            for name in rotated([server.name for server in servers], turn):
-                medians = _one_round(probes[name], requests)
-                if turn:  # the first one warms up
-                    for kind, median in medians.items():
-                        samples.setdefault(name, {}).setdefault(kind, []).append(median)
+    for turn in range(rounds + 1):
+        for server in rotated(servers, turn):
+            # A connection for each turn: LiteLLM closes one that is idle while the others have theirs.
+            with probe.connected(server.port) as connection:
+                medians = _one_round(connection, requests)
+            if turn:  # the first one warms up
+                for kind, median in medians.items():
+                    samples.setdefault(server.name, {}).setdefault(kind, []).append(median)
     return Overhead({name: {k: statistics.median(v) for k, v in by.items()} for name, by in samples.items()})
 
 

@@ -75,6 +75,10 @@ class ClosedUnused(Exception):
     """The connection ended before a byte of an answer came."""
 
 
+LOOK_SECONDS = 0.008
+"""Between two looks for pieces that have gathered for long enough."""
+
+
 @dataclass(slots=True)
 class Pool:
     """The connections to one engine, by what they do."""
@@ -82,6 +86,27 @@ class Pool:
     idle: list[Connection] = field(default_factory=list)
     in_flight: set[Connection] = field(default_factory=set)
     gathering: set[Connection] = field(default_factory=set)
+    _look: asyncio.TimerHandle | None = None
+
+    def gather(self, connection: Connection) -> None:
+        """Its pieces gather from now on, and are looked for from time to time: one timer for all."""
+        self.gathering.add(connection)
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._read_what_lies)
+
+    def close(self) -> None:
+        """Ends idle connections at once, and those in use with an error to their callers."""
+        for connection in [*self.idle, *self.in_flight]:
+            connection.transport.abort()
+        self.idle.clear()
+
+    def _read_what_lies(self) -> None:
+        self._look = None
+        now = time.monotonic()
+        for connection in list(self.gathering):
+            connection.read_what_lies(now)
+        if self.gathering:
+            self._look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._read_what_lies)
 
 
 class Connection(asyncio.Protocol):
@@ -145,18 +170,12 @@ class Connection(asyncio.Protocol):
         """The exchange is over: the next one must find the connection reading, and no old sink."""
         self._sink = None
         self.resume()
-        self.release_pieces()
+        self._release_pieces()
 
-    def gather_until(self, moment: float) -> None:
-        """Reads at once what has lain in the kernel since before `moment`, plus the gather's own time."""
-        if self._gather is not None and self.touched < moment - self._gather.seconds:
-            self.release_pieces()
-
-    def release_pieces(self) -> None:
-        """Pieces do not gather any more; what has gathered makes the socket readable."""
-        if self in self._pool.gathering:
-            self._pool.gathering.discard(self)
-            self._low_water.set(1)
+    def read_what_lies(self, now: float) -> None:
+        """Ends the gathering of pieces that have lain in the kernel for as long as they may."""
+        if self._gather is None or self.touched < now - self._gather.seconds:
+            self._release_pieces()
 
     def take_rest(self) -> None:
         """Reads what has gathered, for the count of an answer that is given up."""
@@ -259,11 +278,17 @@ class Connection(asyncio.Protocol):
         """Lets as much gather as this engine sends in the time that pieces may lie."""
         gather = self._gather
         if gather is None or len(self._pool.in_flight) < gather.from_requests:
-            self.release_pieces()
+            self._release_pieces()
         elif self._low_water.follow(size / max(seconds, 1e-6) * gather.seconds):
-            self._pool.gathering.add(self)
+            self._pool.gather(self)
         else:
             self._pool.gathering.discard(self)
+
+    def _release_pieces(self) -> None:
+        """Pieces do not gather any more; what has gathered makes the socket readable."""
+        if self in self._pool.gathering:
+            self._pool.gathering.discard(self)
+            self._low_water.set(1)
 
     def _flush(self) -> None:
         """All pieces of one read go on as one: an engine may send many tokens in a packet."""

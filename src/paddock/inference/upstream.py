@@ -18,8 +18,6 @@ from paddock.inference.gather import Gather
 
 CONNECT_SECONDS = 10.0
 SWEEP_SECONDS = 1.0
-GATHER_SECONDS = 0.008
-"""Between two looks for pieces that have gathered for long enough."""
 
 
 class Upstream:
@@ -57,10 +55,9 @@ class Upstream:
             parts.netloc.rpartition("@")[2].encode(),
             key,
         )
-        self._closes = closes
+        self._closes = closes and self._tls is None
         self._pool = Pool()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._gatherer: asyncio.TimerHandle | None = None
         self._room = asyncio.Semaphore(limit) if limit else contextlib.nullcontext()
 
     @property
@@ -106,12 +103,7 @@ class Upstream:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        if self._gatherer is not None:
-            self._gatherer.cancel()
-            self._gatherer = None
-        for connection in [*self._pool.idle, *self._pool.in_flight]:
-            connection.transport.abort()
-        self._pool.idle.clear()
+        self._pool.close()
 
     async def _send(self, data: bytes, sink: Sink, flow: Flow | None, gather: Gather | None) -> None:
         idle = self._pool.idle
@@ -134,8 +126,6 @@ class Upstream:
         self._pool.in_flight.add(connection)
         if self._sweeper is None:
             self._sweep()
-        if gather is not None and self._gatherer is None:
-            self._end_gathering()
         try:
             await connection.exchange(data, sink, gather)
         except BaseException:
@@ -175,15 +165,4 @@ class Upstream:
                 connection.fail(EngineTimeout(f"the engine sent nothing for {self.timeout:g} seconds"))
         self._sweeper = (
             asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep) if self.in_flight else None
-        )
-
-    def _end_gathering(self) -> None:
-        """One timer for all streams: no piece lies much longer than its answer's `Gather` allows."""
-        now = time.monotonic()
-        for connection in list(self._pool.gathering):
-            connection.gather_until(now)
-        self._gatherer = (
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._end_gathering)
-            if self.in_flight
-            else None
         )
