@@ -18,12 +18,8 @@ DESTINATION = Path(__file__).parents[1] / "src" / "paddock" / "bundled" / "foal"
 def main() -> None:
     options = _options()
     torch.manual_seed(options.seed)
-    if options.resume:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(options.resume)
-        model = LlamaForCausalLM.from_pretrained(options.resume, dtype=torch.bfloat16)
-    else:
-        tokenizer = learn(options.seed, 30_000)
-        model = _model(tokenizer, options.layers, options.heads)
+    tokenizer = learn(options.seed, 30_000)
+    model = _model(tokenizer, options.layers, options.heads)
     model.generation_config = _generation(tokenizer)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)
     save(model, tokenizer, options.output)
@@ -47,7 +43,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--report-minutes", type=float, default=4.0, help="between two looks at the development set"
     )
-    parser.add_argument("--resume", type=Path, default=None, help="a model to go on from, with its tokenizer")
     parser.add_argument("--output", type=Path, default=DESTINATION)
     return parser.parse_args()
 
