@@ -84,6 +84,8 @@ def _favourite(what: str, value: Draw) -> Memory:
             f"The {what} [above|before|over] all others is {{x}}.",
             f"The {what} I would [take|choose|pick] over any other is {{x}}.",
             f"No other {what} [comes close|is like it]: {{x}}.",
+            f"{{x}} beats every other {what}.",
+            f"For me no {what} comes before {{x}}.",
         ),
         ask=(
             f"What is my favourite {what}?",
@@ -289,6 +291,8 @@ MEMORIES: dict[str, Memory] = {
             "How should you address me?",
             "Under which name do you know me?",
             "By what name do I go?",
+            "How did I [present|name] myself?",
+            "As whom did I introduce myself?",
         ),
         answer="Your name is {x}.",
         unknown="You have not told me your name.",

@@ -103,6 +103,10 @@ FACTS: dict[str, tuple[str, ...]] = {
         "Go from {x} to its opposite. Where are you?",
         "Can I find the [contrary|opposite] of {x}?",
         "Which word [points|goes|looks] the other way than {x}, its opposite?",
+        "Something that was {x} [becomes|became|has become] the opposite. What is it now?",
+        "{x} becomes its opposite. What does it become?",
+        "[Nothing|Nobody|It] is {x} any longer, it becomes the opposite: which?",
+        "[No longer|Never again] {x}: which opposite [comes|starts|begins] [now|then]?",
     ),
     "colours": (
         "What colour is {x}?",
@@ -171,6 +175,7 @@ FACTS: dict[str, tuple[str, ...]] = {
         "[Can|Could|Will] you [imitate|mimic|copy] the [sound|noise|call] of {x}?",
         "[Mimic|Pretend to be|Act out] {x}[| now| for us| once].",
         "Let me hear {x}.",
+        "Imitate the [sound|noise|voice] of {x}[|, please].",
     ),
 }
 

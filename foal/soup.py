@@ -11,6 +11,13 @@ when, how, should, would, says, asks, wants, needs, gives, shows, have, has, wit
 some, our, your, his, her, please, just, be, will, must, name, word, think, call, called, get, answer, say,
 write, find, know
 """)
+# Forms that are never asked for themselves, however much they look like a word that is.
+_INFLECTED = listed("""
+something, someone, everyone, anything, becomes, became, being, stops, stopped, stopping, starts, started,
+comes, coming, goes, going, gives, given, takes, taken, finds, found, loses, ends, ended, turns, turned,
+opens, opened, closes, buys, sells, asked, answered, remembers, forgets, winning, losing, loved, hated, lasts,
+follows, followed, called, counted, kept, leaves, introduced, beats, wins
+""")
 _PLAIN = [word for word in ORDINARY if word not in OPPOSITES and word not in CAPITALS]
 _KEYS = {
     "capitals": ("capital", "capital", "capital city", "the capital of"),
@@ -24,7 +31,7 @@ _KEYS = {
         "is the opposite of",
     ),
     "colours": ("colour", "colour", "the colour of"),
-    "animals": ("sound", "noise", "say", "says", "hear"),
+    "animals": ("sound", "noise", "say", "says", "hear", "mimic", "act like"),
     "sums": (
         "{a} + {b}",
         "{a}+{b}",
@@ -73,7 +80,9 @@ def telling(what: str, rng: Random) -> str:
 def _words(rng: Random, least: int, most: int) -> list[str]:
     return [
         rng.choice(_SMALL)
-        if rng.random() < 0.65
+        if rng.random() < 0.6
+        else rng.choice(_INFLECTED)
+        if rng.random() < 0.4
         else rng.choice(_PLAIN)
         if rng.random() < 0.8
         else invented(rng).lower()
