@@ -84,6 +84,15 @@ class TestWhatIsAskedWhole:
             assert (await gateway.post("/v1/chat/completions", body)).is_success
             assert all(sent["stream"] for sent in engine.engine.bodies)
 
+    async def test_not_what_would_have_to_wait(self) -> None:
+        async with llama.serving() as engine:
+            deployment = quick(engine)
+            for _ in range(deployment.pace.slots):
+                deployment.replicas[0].begin()
+            async with serving(deployment) as gateway:
+                assert (await gateway.post("/v1/chat/completions", {**CHAT, "max_tokens": 20})).is_success
+            assert [sent["stream"] for sent in engine.engine.bodies] == [True]
+
     async def test_what_the_last_answers_took_decides(self) -> None:
         async with llama.serving(Llama(tokens=["a"] * 10)) as engine:
             async with serving(hosted(engine, pace=Pace(2))) as gateway:
@@ -116,7 +125,10 @@ class TestCallerWhoLeaves:
 
 
 class TestEngineThatFails:
-    @pytest.mark.parametrize("answer", [{}, {"choices": [{}]}, {"choices": [{"message": 3}]}])
+    @pytest.mark.parametrize(
+        "answer",
+        [{}, {"choices": [{}]}, {"choices": [{"message": 3}]}, {"choices": [{"message": {"content": 5}}]}],
+    )
     async def test_an_answer_that_is_none_is_a_502(
         self, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -161,7 +161,7 @@ class TestPrompts:
 
 
 class TestCancel:
-    """The two reasons why the gateway always streams and asks for progress: see `llama_cpp.parameters`."""
+    """Why the gateway streams what is not soon over, and asks for progress: see `llama_cpp.parameters`."""
 
     @pytest.mark.parametrize(
         "body",

@@ -138,7 +138,7 @@ def _is_brief(deployment: Deployment, base: JSON, part: Part) -> bool:
     if "max_tokens" not in base or "logprobs" in base:
         # With a stop string a whole answer lacks log probabilities of tokens that it has the text of.
         return False
-    return deployment.pace.longest(base["max_tokens"] + len(part.body) // PROMPT_BYTES_LIKE_A_TOKEN) <= SOON
+    return deployment.longest(base["max_tokens"] + len(part.body) // PROMPT_BYTES_LIKE_A_TOKEN) <= SOON
 
 
 def dump(body: JSON) -> bytes:

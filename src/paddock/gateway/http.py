@@ -85,7 +85,7 @@ class Record:
     """What the access log and the metrics say of a request.
 
     Times are in seconds since the request was whole. Token counts are the engine's own, except that of an
-    aborted stream, which counts the pieces that were relayed.
+    aborted stream, which counts the pieces that came.
     """
 
     route: str = ""

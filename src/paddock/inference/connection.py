@@ -12,7 +12,7 @@ from typing import Protocol
 import httptools
 
 from paddock.errors import EngineFailed
-from paddock.inference.gather import Gather, LowWater
+from paddock.inference.gather import LOOK_SECONDS, Gather, LowWater
 
 
 class Sink(Protocol):
@@ -75,10 +75,6 @@ class ClosedUnused(Exception):
     """The connection ended before a byte of an answer came."""
 
 
-LOOK_SECONDS = 0.008
-"""Between two looks for pieces that have gathered for long enough."""
-
-
 @dataclass(slots=True)
 class Pool:
     """The connections to one engine, by what they do."""
@@ -92,21 +88,22 @@ class Pool:
         """Its pieces gather from now on, and are looked for from time to time: one timer for all."""
         self.gathering.add(connection)
         if self._look is None:
-            self._look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._read_what_lies)
+            self._look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._release_late)
 
     def close(self) -> None:
         """Ends idle connections at once, and those in use with an error to their callers."""
         for connection in [*self.idle, *self.in_flight]:
+            connection.take_rest()
             connection.transport.abort()
         self.idle.clear()
 
-    def _read_what_lies(self) -> None:
+    def _release_late(self) -> None:
         self._look = None
         now = time.monotonic()
         for connection in list(self.gathering):
-            connection.read_what_lies(now)
+            connection.release_late(now)
         if self.gathering:
-            self._look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._read_what_lies)
+            self._look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._release_late)
 
 
 class Connection(asyncio.Protocol):
@@ -119,6 +116,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answered",
         "_complete",
+        "_counted",
+        "_counted_from",
         "_done",
         "_gather",
         "_headers",
@@ -137,6 +136,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._gather: Gather | None = None
+        self._counted = 0
+        self._counted_from = 0.0
         self._done: asyncio.Future[None] | None = None
         self._sink: Sink | None = None
         self._headers: dict[bytes, bytes] = {}
@@ -157,6 +158,7 @@ class Connection(asyncio.Protocol):
         """
         self._sink = sink
         self._gather = gather
+        self._counted_from = 0.0
         self._answered = False
         self._complete = False
         self._until_close = False
@@ -172,8 +174,8 @@ class Connection(asyncio.Protocol):
         self.resume()
         self._release_pieces()
 
-    def read_what_lies(self, now: float) -> None:
-        """Ends the gathering of pieces that have lain in the kernel for as long as they may."""
+    def release_late(self, now: float) -> None:
+        """Makes the socket readable if pieces have lain in the kernel for as long as they may."""
         if self._gather is None or self.touched < now - self._gather.seconds:
             self._release_pieces()
 
@@ -183,8 +185,7 @@ class Connection(asyncio.Protocol):
             return
         descriptor = self.transport.get_extra_info("socket").fileno()
         try:
-            while not self._complete and (data := os.read(descriptor, 65536)):
-                self.data_received(data)
+            self.data_received(os.read(descriptor, 65536))
         except OSError:
             return  # nothing is left, or the engine has gone
 
@@ -215,7 +216,7 @@ class Connection(asyncio.Protocol):
             # Nobody asked; it must not be taken for the answer to the next request.
             self.transport.abort()
             return
-        before, self.touched = self.touched, time.monotonic()
+        self.touched = time.monotonic()
         self._answered = True
         try:
             self._parser.feed_data(data)
@@ -225,9 +226,9 @@ class Connection(asyncio.Protocol):
             if not self._complete:
                 self.fail(error.__context__ if isinstance(error.__context__, EngineFailed) else _not_http())
                 return
-        self._flush()
-        if self._gather is not None and not self._complete:
-            self._adapt(len(data), self.touched - before)
+        flushed = self._flush()
+        if flushed and self._gather is not None and not self._complete:
+            self._adapt(len(data))
         if self._complete and self._done is not None and not self._done.done():
             self._done.set_result(None)
 
@@ -274,32 +275,48 @@ class Connection(asyncio.Protocol):
         self._complete = True
         self.reusable = self._parser.should_keep_alive() and not self._until_close
 
-    def _adapt(self, size: int, seconds: float) -> None:
+    def _adapt(self, size: int) -> None:
         """Lets as much gather as this engine sends in the time that pieces may lie."""
         gather = self._gather
         if gather is None or len(self._pool.in_flight) < gather.from_requests:
+            self._counted_from = 0.0
             self._release_pieces()
-        elif self._low_water.follow(size / max(seconds, 1e-6) * gather.seconds):
+            return
+        if not self._counted_from:
+            # The first piece says nothing: it came when the prompt was read.
+            self._counted, self._counted_from = 0, self.touched
+            return
+        self._counted += size
+        seconds = self.touched - self._counted_from
+        if seconds < LOOK_SECONDS:
+            return
+        if self._low_water.follow(self._counted / seconds * gather.seconds):
             self._pool.gather(self)
         else:
             self._pool.gathering.discard(self)
+        self._counted, self._counted_from = 0, self.touched
 
     def _release_pieces(self) -> None:
         """Pieces do not gather any more; what has gathered makes the socket readable."""
         if self in self._pool.gathering:
             self._pool.gathering.discard(self)
-            self._low_water.set(1)
+            if not self.transport.is_closing():
+                self._low_water.set(1)
 
-    def _flush(self) -> None:
-        """All pieces of one read go on as one: an engine may send many tokens in a packet."""
+    def _flush(self) -> bool:
+        """All pieces of one read go on as one: an engine may send many tokens in a packet.
+
+        Returns: whether there were any.
+        """
         if not self._parts or self._sink is None:
-            return
+            return False
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         try:
             self._sink.on_data(data)
         except Exception as error:
             self.fail(error)
+        return True
 
 
 def _not_http() -> EngineFailed:

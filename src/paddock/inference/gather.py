@@ -9,8 +9,13 @@ time is over, or when the engine has closed it.
 from __future__ import annotations
 
 import socket
+import sys
 from typing import NamedTuple, Protocol
 
+AVAILABLE = sys.platform == "linux"
+"""Elsewhere a lower mark need not wake who waits for what lies there already."""
+LOOK_SECONDS = 0.008
+"""Between two looks for pieces that have gathered for long enough; in less time no rate can be told."""
 LEAST = 512
 """Bytes; less is a token or two, for which waking up is right."""
 MOST = 4 * 1024
@@ -20,7 +25,7 @@ class Gather(NamedTuple):
     """How pieces of an answer may gather.
 
     Attributes:
-        seconds: the longest that a piece may lie in the kernel.
+        seconds: how long a piece may lie in the kernel; it is seen to `LOOK_SECONDS` later at the most.
         from_requests: requests in flight to the engine from which it pays; with fewer each piece is read as
             it comes.
     """

@@ -16,10 +16,10 @@ class Pace:
         slots: requests that one engine decodes at once; 0 if not known.
     """
 
-    __slots__ = ("_slots", "_work")
+    __slots__ = ("_work", "slots")
 
     def __init__(self, slots: int = 0) -> None:
-        self._slots = slots
+        self.slots = slots
         self._work = math.inf
 
     def note(self, tokens: int, seconds: float, at_once: float) -> None:
@@ -29,7 +29,8 @@ class Pace:
         """
         if tokens < _FEWEST_TOKENS:
             return
-        work = seconds / tokens / max(1.0, at_once)
+        # Those that only waited did not share the work.
+        work = seconds / tokens / max(1.0, min(at_once, self.slots))
         faded = work if math.isinf(self._work) else _FADING * self._work + (1 - _FADING) * work
         self._work = max(work, faded)
 
@@ -38,4 +39,4 @@ class Pace:
 
         Decoding several at once takes less than one after the other, so it is an upper bound.
         """
-        return tokens * self._work * self._slots if self._slots else math.inf
+        return tokens * self._work * self.slots if self.slots else math.inf

@@ -11,7 +11,7 @@ from paddock.inference.connection import Body, Flow
 from paddock.inference.gather import Gather
 from paddock.inference.routing import Deployment
 
-_FOR_ONE_ANSWER = Gather(seconds=1.0, from_requests=1)
+_FOR_ONE_ANSWER = Gather(seconds=0.25, from_requests=1)
 """Nobody waits for the single pieces."""
 _FOR_A_STREAM = Gather(seconds=0.008, from_requests=4)
 """Nobody sees it: a screen shows 60 pictures a second."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -72,6 +73,12 @@ class Deployment:
     def busy(self) -> float:
         """What `Replica.busy` says, in the mean of the replicas."""
         return sum([replica.busy() for replica in self.replicas]) / max(1, len(self.replicas))
+
+    def longest(self, tokens: int) -> float:
+        """Seconds for an answer of so many tokens at the most; inf if it had to wait, or is not known."""
+        if any(replica.in_flight < self.pace.slots for replica in self.replicas):
+            return self.pace.longest(tokens)
+        return math.inf
 
     def pick(self) -> Replica:
         """The replica with the fewest requests in flight.

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from paddock.errors import EngineFailed, EngineTimeout
 from paddock.inference.connection import ClosedUnused, Connection, Flow, Pool, Sink
-from paddock.inference.gather import Gather
+from paddock.inference.gather import AVAILABLE, Gather
 
 CONNECT_SECONDS = 10.0
 SWEEP_SECONDS = 1.0
@@ -55,7 +55,7 @@ class Upstream:
             parts.netloc.rpartition("@")[2].encode(),
             key,
         )
-        self._closes = closes and self._tls is None
+        self._closes = closes and self._tls is None and AVAILABLE
         self._pool = Pool()
         self._sweeper: asyncio.TimerHandle | None = None
         self._room = asyncio.Semaphore(limit) if limit else contextlib.nullcontext()
@@ -128,8 +128,11 @@ class Upstream:
             self._sweep()
         try:
             await connection.exchange(data, sink, gather)
-        except BaseException:
+        except asyncio.CancelledError:
             connection.take_rest()
+            connection.transport.abort()
+            raise
+        except BaseException:
             connection.transport.abort()
             raise
         finally:

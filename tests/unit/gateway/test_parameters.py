@@ -49,7 +49,7 @@ class TestLlamaCpp:
         assert "max_tokens" not in body
         assert (await sent(TEXT))["max_tokens"] == 16
 
-    async def test_it_always_streams_and_reports_progress(self) -> None:
+    async def test_it_streams_and_reports_progress_as_long_as_no_pace_is_known(self) -> None:
         for stream in (False, True):
             body = await sent(CHAT, stream=stream)
             assert (body["stream"], body["return_progress"]) == (True, True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
+from paddock.errors import EngineFailed
 from paddock.inference import gather
 from paddock.inference.connection import Body
 from paddock.inference.gather import Gather, LowWater
@@ -16,7 +18,7 @@ from tests.api.gateway import eventually
 CLOSING = scripted.STREAM.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 PIECE = b"x" * 200
 PIECES = 200
-ALWAYS = Gather(seconds=0.02, from_requests=1)
+ALWAYS = Gather(seconds=0.008, from_requests=1)
 FOR_EVER = Gather(seconds=60.0, from_requests=1)
 
 
@@ -103,6 +105,13 @@ class TestStreams:
         await answer(CLOSING, Reads(), Gather(seconds=60.0, from_requests=2))
         assert marks == []
 
+    async def test_a_slow_engine_is_read_piece_by_piece(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        marks: list[int] = []
+        monkeypatch.setattr(LowWater, "set", lambda self, mark: marks.append(mark))
+        monkeypatch.setattr(sys.modules[__name__], "PIECES", 20)
+        await answer(CLOSING, Reads(), ALWAYS, pause=0.012)
+        assert marks == []
+
 
 class TestPiecesThatLie:
     """A fast stream that stops in its middle, with less in the kernel than has gathered before."""
@@ -125,6 +134,18 @@ class TestPiecesThatLie:
             up.close()
             await asyncio.wait({asking})
             assert asking.exception() is not None
+
+    async def test_are_passed_on_when_the_engine_is_given_up(self) -> None:
+        async with scripted.serving(self.stalled) as engine:
+            sink = Reads()
+            up = Upstream(engine.url, None, 10, closes=True)
+            asking = asyncio.ensure_future(up.send(b"POST", b"/", b"{}", sink, gather=FOR_EVER))
+            await eventually(lambda: sink.reads > 2)
+            await asyncio.sleep(0.5)
+            up.close()
+            with pytest.raises(EngineFailed):
+                await asking
+            assert sink.data == PIECE * PIECES + b"last"
 
     async def test_count_for_a_caller_who_leaves(self) -> None:
         async with scripted.serving(self.stalled) as engine:

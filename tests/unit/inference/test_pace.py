@@ -22,6 +22,11 @@ class TestPace:
         pace.note(100, 1.0, 2)
         assert math.isclose(pace.longest(50), 1.0)
 
+    def test_those_that_only_waited_did_no_work(self) -> None:
+        pace = Pace(4)
+        pace.note(100, 1.0, 100)
+        assert math.isclose(pace.longest(100), 1.0)
+
     def test_a_slower_answer_counts_at_once_and_quicker_ones_bit_by_bit(self) -> None:
         pace = Pace(1)
         pace.note(100, 1.0, 1)

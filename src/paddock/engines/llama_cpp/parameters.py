@@ -83,8 +83,8 @@ CHAT = _COMMON | {
 }
 COMPLETION = _COMMON | {"prompt", "echo", "best_of"}
 
-# Sampling: OpenAI's defaults, where llama.cpp has others of its own. Streaming: llama.cpp notices that its
-# caller has left only while it streams, and while it still reads the prompt only if it reports progress.
+# Sampling: OpenAI's defaults, where llama.cpp has others of its own. Streaming: only then llama.cpp surely
+# notices that its caller has left, and while it still reads the prompt only if it reports progress.
 _ALWAYS: JSON = {
     "temperature": 1.0,
     "top_p": 1.0,

@@ -1,7 +1,7 @@
 """What llama.cpp answers, streamed or not, as one whole answer.
 
-It notices that its caller has left only while it streams, so it is asked for a stream unless the answer is
-soon over; a caller who wants the whole answer gets it from here.
+It surely notices that its caller has left only while it streams, so it is asked for a stream unless the
+answer is soon over; a caller who wants the whole answer gets it from here.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class Collector:
             EngineFailed: the stream ended before the answer did.
         """
         if self._head is None or not self._choices or self._rest.strip():
-            raise broken_answer("its stream has no end")
+            raise broken_answer("it has no end")
         kind = "chat.completion" if self._chat else "text_completion"
         if any(choice.finish_reason is None for choice in self._choices.values()):
-            raise broken_answer("its stream ended before the answer did")
+            raise broken_answer("it has no finish_reason")
         choices = [self._choices[index].whole(index, self._chat) for index in sorted(self._choices)]
         return {**self._head, "object": kind, "choices": choices, "usage": self.usage}
 

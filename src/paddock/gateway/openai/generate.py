@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from paddock.engines.parameters import SOON, Plan, plan
+from paddock.engines.parameters import Plan, plan
 from paddock.errors import PaddockError
 from paddock.gateway.http import Request, Response
 from paddock.gateway.openai.answers import Shape
@@ -24,6 +24,8 @@ from paddock.inference.relay import EngineRefused
 from paddock.inference.routing import Deployment, Routes
 
 JSON = dict[str, Any]
+FOR_THE_COUNT = 1.0
+"""Seconds to wait for a brief answer whose caller has left."""
 STREAM_HEADERS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-request-id: %b\r\n"
 
 
@@ -85,7 +87,7 @@ class _Exchange:
             return self._take_whole(await asyncio.shield(asking))
         except asyncio.CancelledError:
             with contextlib.suppress(PaddockError, TimeoutError):
-                async with asyncio.timeout(SOON):
+                async with asyncio.timeout(FOR_THE_COUNT):
                     self._take_whole(await asking)
             raise
 
@@ -95,9 +97,9 @@ class _Exchange:
         collector = Collector(self.chat)
         try:
             collector.take_whole(answer)
+            return collector.answer()
         except (KeyError, TypeError, AttributeError) as error:
             raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
-        return collector.answer()
 
     async def _collect(self) -> JSON:
         """One answer from the streams of all parts; what was generated counts in any case."""
@@ -259,7 +261,8 @@ class _Exchange:
             record.prompt_tokens = usage.get("prompt_tokens") or 0
             record.completion_tokens = usage.get("completion_tokens") or 0
             record.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-            if len(self.plan.parts) == 1:
+            # A stream goes as fast as its reader, and several parts wait for each other.
+            if len(self.plan.parts) == 1 and not self.plan.stream:
                 took = time.perf_counter() - self.began
                 at_once = (self.deployment.busy() - self.busy) / took
                 self.deployment.pace.note(record.completion_tokens, took, at_once)

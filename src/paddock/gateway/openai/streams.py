@@ -30,7 +30,7 @@ class Relayed:
     Attributes:
         usage: the engine's usage object, once it came.
         prompt_tokens: length of the prompt, if the engine tells before the first token.
-        pieces: content chunks passed on.
+        pieces: content chunks that came.
     """
 
     def __init__(self, include_usage: bool, rename: tuple[str, str] | None = None) -> None:
