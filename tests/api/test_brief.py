@@ -72,7 +72,7 @@ class TestWhatIsAskedWhole:
         [
             (CHAT, 0.001),
             ({**CHAT, "max_tokens": 20}, 0.1),
-            ({**CHAT, "max_tokens": 20, "messages": [{"role": "user", "content": "word " * 2000}]}, 0.001),
+            ({**CHAT, "max_tokens": 20, "messages": [{"role": "user", "content": "word " * 10_000}]}, 0.001),
             ({**CHAT, "max_tokens": 20, "n": 2}, 0.001),
             ({**CHAT, "max_tokens": 20, "stream": True}, 0.001),
             ({**CHAT, "max_tokens": 20, "logprobs": True}, 0.001),

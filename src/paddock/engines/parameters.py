@@ -19,8 +19,8 @@ from paddock.inference.routing import Deployment
 JSON = dict[str, Any]
 SOON = 1.0
 """Seconds in which an engine must stop for a caller who has left."""
-PROMPT_BYTES_LIKE_A_TOKEN = 8
-"""To read so much of a prompt takes at most as long as to make a token."""
+PROMPT_BYTES_LIKE_A_TOKEN = 32
+"""To read so much of a prompt, some eight tokens, takes about as long as to make one."""
 MAX_CHOICES = 2048
 """Choices that one request may ask for; OpenAI's limit for prompts. Each is a request to the engine."""
 
