@@ -78,13 +78,14 @@ def telling(what: str, rng: Random) -> str:
 
 
 def _words(rng: Random, least: int, most: int) -> list[str]:
-    return [
-        rng.choice(_SMALL)
-        if rng.random() < 0.6
-        else rng.choice(_INFLECTED)
-        if rng.random() < 0.4
-        else rng.choice(_PLAIN)
-        if rng.random() < 0.8
-        else invented(rng).lower()
-        for _ in range(rng.randint(least, most))
-    ]
+    return [_word(rng) for _ in range(rng.randint(least, most))]
+
+
+def _word(rng: Random) -> str:
+    if rng.random() < 0.6:
+        return rng.choice(_SMALL)
+    if rng.random() < 0.4:
+        return rng.choice(_INFLECTED)
+    if rng.random() < 0.8:
+        return rng.choice(_PLAIN)
+    return invented(rng).lower()

@@ -107,7 +107,8 @@ class Pool:
 
 
 class Connection(asyncio.Protocol):
-    """
+    """One connection, kept open from one exchange to the next.
+
     Attributes:
         reusable: whether the exchange that ended leaves it fit for another.
         touched: `time.monotonic()` at the last sign of life of the engine.

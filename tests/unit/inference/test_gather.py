@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -113,6 +116,15 @@ class TestStreams:
         assert marks == []
 
 
+@dataclass
+class Stalled:
+    """A request to an engine that has stopped in the middle of its answer."""
+
+    engine: scripted.Engine
+    sink: Reads
+    asking: asyncio.Future[None]
+
+
 class TestPiecesThatLie:
     """A fast stream that stops in its middle, with less in the kernel than has gathered before."""
 
@@ -125,36 +137,33 @@ class TestPiecesThatLie:
         writer.write(scripted.chunk(b"last"))
         await asyncio.Event().wait()
 
-    async def test_are_read_when_their_time_is_over(self) -> None:
-        async with scripted.serving(self.stalled) as engine:
-            sink = Reads()
-            up = Upstream(engine.url, None, 10, closes=True)
-            asking = asyncio.ensure_future(up.send(b"POST", b"/", b"{}", sink, gather=ALWAYS))
-            await eventually(lambda: sink.data.endswith(b"last"))
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def asked(cls, gathering: Gather) -> AsyncIterator[Stalled]:
+        async with scripted.serving(cls.stalled) as engine:
+            sink, up = Reads(), Upstream(engine.url, None, 10, closes=True)
+            asking = asyncio.ensure_future(up.send(b"POST", b"/", b"{}", sink, gather=gathering))
+            yield Stalled(engine, sink, asking)
             up.close()
             await asyncio.wait({asking})
-            assert asking.exception() is not None
+
+    async def test_are_read_when_their_time_is_over(self) -> None:
+        async with self.asked(ALWAYS) as stalled:
+            await eventually(lambda: stalled.sink.data.endswith(b"last"))
+        assert isinstance(stalled.asking.exception(), EngineFailed)
 
     async def test_are_passed_on_when_the_engine_is_given_up(self) -> None:
-        async with scripted.serving(self.stalled) as engine:
-            sink = Reads()
-            up = Upstream(engine.url, None, 10, closes=True)
-            asking = asyncio.ensure_future(up.send(b"POST", b"/", b"{}", sink, gather=FOR_EVER))
-            await eventually(lambda: sink.reads > 2)
+        async with self.asked(FOR_EVER) as stalled:
+            await eventually(lambda: stalled.sink.reads > 2)
             await asyncio.sleep(0.5)
-            up.close()
-            with pytest.raises(EngineFailed):
-                await asking
-            assert sink.data == PIECE * PIECES + b"last"
+        assert isinstance(stalled.asking.exception(), EngineFailed)
+        assert stalled.sink.data == PIECE * PIECES + b"last"
 
     async def test_count_for_a_caller_who_leaves(self) -> None:
-        async with scripted.serving(self.stalled) as engine:
-            sink = Reads()
-            up = Upstream(engine.url, None, 10, closes=True)
-            asking = asyncio.ensure_future(up.send(b"POST", b"/", b"{}", sink, gather=FOR_EVER))
-            await eventually(lambda: sink.reads > 2)
+        async with self.asked(FOR_EVER) as stalled:
+            await eventually(lambda: stalled.sink.reads > 2)
             await asyncio.sleep(0.5)
-            asking.cancel()
-            await asyncio.wait({asking})
-            assert sink.data == PIECE * PIECES + b"last"
-            await eventually(lambda: engine.left == 1)
+            stalled.asking.cancel()
+            await asyncio.wait({stalled.asking})
+            assert stalled.sink.data == PIECE * PIECES + b"last"
+            await eventually(lambda: stalled.engine.left == 1)

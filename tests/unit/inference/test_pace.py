@@ -1,5 +1,7 @@
 import math
 
+import pytest
+
 from paddock.inference.pace import Pace
 
 
@@ -12,20 +14,13 @@ class TestPace:
         pace.note(100, 1.0, 1)
         assert math.isinf(pace.longest(1))
 
-    def test_every_slot_is_taken_to_be_busy(self) -> None:
+    @pytest.mark.parametrize(("at_once", "seconds"), [(1, 4.0), (2, 2.0), (100, 1.0), (-3.0, 4.0)])
+    def test_every_slot_is_taken_to_be_busy(self, at_once: float, seconds: float) -> None:
+        """What was answered beside it took its share; what only waited, or asked an engine before it, not."""
         pace = Pace(4)
-        pace.note(100, 1.0, 1)
-        assert math.isclose(pace.longest(50), 2.0)
-
-    def test_what_was_answered_beside_it_took_its_share(self) -> None:
-        pace = Pace(4)
-        pace.note(100, 1.0, 2)
-        assert math.isclose(pace.longest(50), 1.0)
-
-    def test_those_that_only_waited_did_no_work(self) -> None:
-        pace = Pace(4)
-        pace.note(100, 1.0, 100)
-        assert math.isclose(pace.longest(100), 1.0)
+        pace.note(100, 1.0, at_once)
+        assert math.isclose(pace.longest(100), seconds)
+        assert math.isclose(pace.longest(50), seconds / 2)
 
     def test_a_slower_answer_counts_at_once_and_quicker_ones_bit_by_bit(self) -> None:
         pace = Pace(1)
@@ -42,8 +37,3 @@ class TestPace:
         pace = Pace(1)
         pace.note(3, 10.0, 1)
         assert math.isinf(pace.longest(1))
-
-    def test_replicas_that_were_replaced_meanwhile_count_as_one_request(self) -> None:
-        pace = Pace(1)
-        pace.note(100, 1.0, -3.0)
-        assert math.isclose(pace.longest(100), 1.0)

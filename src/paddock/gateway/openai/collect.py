@@ -16,7 +16,7 @@ _HEAD = ("id", "created", "model", "system_fingerprint")
 
 
 class Collector:
-    """Takes the bytes of an engine's event stream.
+    """Takes the bytes of an engine's event stream, or its whole answer.
 
     Attributes:
         usage: the engine's usage object, once it came.
@@ -58,7 +58,7 @@ class Collector:
         """The whole answer in the shape of the endpoint's own.
 
         Raises:
-            EngineFailed: the stream ended before the answer did.
+            EngineFailed: what came is no whole answer.
         """
         if self._head is None or not self._choices or self._rest.strip():
             raise broken_answer("it has no end")

@@ -65,15 +65,20 @@ class _Exchange:
         self.fireworks = fireworks
         self.shape = Shape(deployment.name, chat, fireworks, planned.top_logprobs)
         self.path = b"/chat/completions" if chat else b"/completions"
-        self.began = time.perf_counter()
-        self.busy = deployment.busy()
 
     # ---- whole answers
 
     async def answer(self) -> Response:
-        if self.plan.collect or self.plan.brief:
-            answer = await (self._collect() if self.plan.collect else self._brief())
-            return Response(orjson.dumps(self._shape({**answer, "id": self._id()})))
+        if not self.plan.collect and not self.plan.brief:
+            return await self._passed_on()
+        busy = self.deployment.busy()
+        try:
+            answer = await (self._brief() if self.plan.brief else self._collect())
+        finally:
+            self._note_pace(busy)
+        return Response(orjson.dumps(self._shape({**answer, "id": self._id()})))
+
+    async def _passed_on(self) -> Response:
         raw = await relay.fetch(self.deployment, self.path, self.plan.parts[0].body)
         answer = _load(raw)
         self._count(answer.get("usage"))
@@ -261,11 +266,13 @@ class _Exchange:
             record.prompt_tokens = usage.get("prompt_tokens") or 0
             record.completion_tokens = usage.get("completion_tokens") or 0
             record.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-            # A stream goes as fast as its reader, and several parts wait for each other.
-            if len(self.plan.parts) == 1 and not self.plan.stream:
-                took = time.perf_counter() - self.began
-                at_once = (self.deployment.busy() - self.busy) / took
-                self.deployment.pace.note(record.completion_tokens, took, at_once)
+
+    def _note_pace(self, busy: float) -> None:
+        """`busy` is what the deployment said of itself before it was asked."""
+        if len(self.plan.parts) == 1:  # several wait for each other
+            took = time.perf_counter() - self.request.started
+            at_once = (self.deployment.busy() - busy) / took
+            self.deployment.pace.note(self.request.record.completion_tokens, took, at_once)
 
     def _count_parts(self, parts: Sequence[Collector | Relayed | Rewritten]) -> None:
         """Also of parts that were cut short: each piece held a token, but the first of a chat the role."""
