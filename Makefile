@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := requirements/lock.txt
+# Published clients that cannot share an environment with others: the tests put their folders on the path.
+ALONE := cortecs-py==0.0.11 scale-llm-engine==0.0.0b45
 
 .DEFAULT_GOAL := help
 .PHONY: help run install test lint format sync lock foal foal-eval bench bench-gateway clean
@@ -68,4 +70,5 @@ $(VENV)/base.stamp: pyproject.toml $(LOCK) | $(VENV)/bin/python
 $(VENV)/all.stamp: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	$(PIP) install --quiet $(TORCH)
 	$(PIP) install --quiet --constraint $(LOCK) --editable '.[train,dev]'
+	for one in $(ALONE); do $(PIP) install --quiet --no-deps --upgrade --target $(VENV)/$$one $$one || exit 1; done
 	@touch $@ $(VENV)/base.stamp

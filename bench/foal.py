@@ -15,7 +15,7 @@ from paddock.engines.engine import Launch
 from paddock.engines.llama_cpp.convert import convert
 from paddock.engines.llama_cpp.launch import KEY_VARIABLE, choose_engine
 from paddock.engines.llama_cpp.sizing import size_engine
-from paddock.services.models import resolve_model
+from paddock.weights.resolve import resolve
 
 MODEL = "paddock/foal"
 KEY = secrets.token_urlsafe(24)
@@ -23,7 +23,7 @@ KEY = secrets.token_urlsafe(24)
 
 def engine_command(folder: Path, port: int) -> Launch:
     """The command that `paddock serve` would start for the model; converted weights are kept in `folder`."""
-    model = resolve_model(MODEL)
+    model = resolve(MODEL)
     weights = convert(model.path, folder / "gguf")
     return choose_engine(None).launch(size_engine(weights, model.name, KEY), port)
 

@@ -7,15 +7,21 @@ PaddockError
 ├── NotFound 404
 │   └── ModelNotFound 404
 ├── MethodNotAllowed 405
+├── Conflict 409                  the thing is in a state that does not allow this
 ├── BodyTooLarge 413
 ├── RateLimited 429               too many requests; says when to come back
 ├── Unavailable 503               draining, starting or overloaded; says when to come back
-├── EngineFailed 502              the engine died, or answered what nobody understands
+│   └── StoreFailed 503           the database is gone, or its disk is full
+├── EngineFailed 502              the engine answered what nobody understands
+│   └── EngineLost 502            it could not be reached, or died while it answered
 ├── EngineTimeout 504
+├── Fenced                        this process lost its lease; another one acts now
 └── StartupError                  the command cannot run; one line and exit code 2
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class PaddockError(Exception):
@@ -74,6 +80,11 @@ class MethodNotAllowed(PaddockError):
     status = 405
 
 
+class Conflict(PaddockError):
+    code = "conflict"
+    status = 409
+
+
 class BodyTooLarge(PaddockError):
     code = "request_too_large"
     status = 413
@@ -89,9 +100,19 @@ class EngineFailed(PaddockError):
     status = 502
 
 
+class EngineLost(EngineFailed):
+    """Another replica may do what this one could not."""
+
+    code = "engine_lost"
+
+
 class Unavailable(PaddockError):
     code = "unavailable"
     status = 503
+
+
+class StoreFailed(Unavailable):
+    code = "store_failed"
 
 
 class EngineTimeout(PaddockError):
@@ -99,7 +120,29 @@ class EngineTimeout(PaddockError):
     status = 504
 
 
+class Fenced(PaddockError):
+    """Never seen by a caller: who meets it stops acting."""
+
+    code = "fenced"
+
+
 class StartupError(PaddockError):
-    """A command that cannot run: the CLI prints the one line and exits with code 2."""
+    """A command that cannot run: the CLI prints the one line and exits with code 2.
+
+    Attributes:
+        log: the last lines that a process wrote which did not start; empty if none was begun.
+    """
 
     code = "startup_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        log: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, code=code, param=param, retry_after=retry_after)
+        self.log = list(log)

@@ -19,7 +19,10 @@ from paddock.errors import StartupError
 
 PREFIX = "PADDOCK_"
 CONFIG_FILE = "paddock.toml"
+HARDWARE_FILE = "hardware.toml"
 FIREWORKS_BASE_URL = "https://api.fireworks.ai/inference/v1"
+LLM_ENGINE_BASE_URL = "https://api.spellbook.scale.com/llm-engine/"
+CORTECS_BASE_URL = "https://cortecs.ai/api/v1"
 
 
 def _setting(
@@ -34,7 +37,21 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8800, "Port to listen on; 0 takes a free one.", most=65535)
-    data_dir: Path = _setting(Path("~/.paddock"), "Folder for logs, converted weights and, later, the store.")
+    data_dir: Path = _setting(Path("~/.paddock"), "Folder for logs, converted weights and the store.")
+    database_url: str | None = _setting(
+        None,
+        "PostgreSQL to keep the state in, `postgresql://USER@HOST/NAME`, instead of SQLite in the data folder.",
+    )
+    workers: int = _setting(1, "Processes that answer requests, on one port.", least=1, most=64)
+    public_url: str | None = _setting(
+        None,
+        "Address by which clients reach this server, for the URLs in answers; by default the request's host.",
+    )
+    allow_path: str | None = _setting(
+        None,
+        "Folders below which callers may name models, separated by `:`. Without it any path may be named while"
+        " the server listens on loopback only, and none otherwise.",
+    )
     engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(
         None, "A natively compiled `llama-server` to use instead of the bundled wheel."
@@ -50,6 +67,18 @@ class Settings:
     embeddings: bool = _setting(False, "Let local models answer /embeddings too.")
     start_timeout: float = _setting(
         300.0, "Seconds that an engine may take from its start until it is ready.", least=1
+    )
+    queue_timeout: float = _setting(
+        600.0, "Seconds that a replica waits for free hardware before it fails.", least=1
+    )
+    idle_timeout: float = _setting(
+        300.0, "Seconds without a request after which a deployment with min_workers 0 falls asleep."
+    )
+    scale_down_after: float = _setting(
+        30.0, "Seconds for which fewer replicas must have been enough before one is given up."
+    )
+    queue_size: int = _setting(
+        2048, "Requests that wait for one replica, or for one to come, before more are refused with 429."
     )
     drain_timeout: float = _setting(
         30.0, "Seconds that running requests get to finish after the first SIGTERM."
@@ -106,7 +135,29 @@ def fireworks_defaults(environ: Mapping[str, str] | None = None) -> tuple[str | 
     return environ.get("FIREWORKS_API_KEY"), environ.get("FIREWORKS_API_BASE", FIREWORKS_BASE_URL)
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def llm_engine_defaults(environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """(api key, base URL) as the published LLM Engine client reads them from the environment."""
+    environ = os.environ if environ is None else environ
+    base_url = environ.get("LLM_ENGINE_BASE_PATH", LLM_ENGINE_BASE_URL)
+    return environ.get("SCALE_API_KEY") or "root", base_url
+
+
+def cortecs_defaults(
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str | None, str | None, str, str | None]:
+    """(client id, client secret, base URL, key for instances) as the published Cortecs client reads them."""
+    environ = os.environ if environ is None else environ
+    base_url = environ.get("CORTECS_API_BASE_URL") or CORTECS_BASE_URL
+    credentials = environ.get("CORTECS_CLIENT_ID"), environ.get("CORTECS_CLIENT_SECRET")
+    return *credentials, base_url, environ.get("OPENAI_API_KEY")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What the TOML file says, unchecked; {} where there is no such file.
+
+    Raises:
+        StartupError: it cannot be read, or is not TOML.
+    """
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -114,9 +165,22 @@ def _from_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise StartupError(f"cannot read {path}: {error}") from error
     try:
-        raw = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StartupError(f"{path} is not valid TOML: {error}") from error
+
+
+def visible_gpus(environ: Mapping[str, str] | None = None) -> str | None:
+    """`CUDA_VISIBLE_DEVICES`: indices or UUIDs of the GPUs that this process may use; None means all.
+
+    An empty value means none, as it does to CUDA.
+    """
+    environ = os.environ if environ is None else environ
+    return environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    raw = read_toml(path)
     specs = {spec.name: spec for spec in dataclasses.fields(Settings)}
     unknown = sorted(set(raw) - set(specs))
     if unknown:

@@ -34,11 +34,9 @@ class TestBeforeTheAnswer:
         async with stub.serving(behaviour) as engine, serving(attached(engine.url)) as gateway:
             answer = await gateway.post(f"{mount}/chat/completions", {**CHAT, "stream": stream})
             error = answer.json()["error"]
-            assert (answer.status_code, error["type"], error["code"]) == (
-                502,
-                "server_error",
-                "engine_failed",
-            )
+            lost = behaviour.drop or behaviour.die_after == 0
+            code = "engine_lost" if lost else "engine_failed"
+            assert (answer.status_code, error["type"], error["code"]) == (502, "server_error", code)
             assert (await gateway.client.get("/healthz")).status_code == 200
 
     async def test_an_engine_that_is_not_there_is_502_and_named(self) -> None:
@@ -173,9 +171,9 @@ class TestWithinAStream:
             answer = await gateway.post(f"{mount}/chat/completions", STREAMED)
             assert answer.status_code == 200
             assert answer.text.count("data: ") == 4
-            self.check(answer.text)
+            self.check(answer.text, "engine_lost")
             (line,) = await gateway.lines()
-            assert (line["outcome"], line["status"]) == ("engine_failed", "200")
+            assert (line["outcome"], line["status"]) == ("engine_lost", "200")
             assert (await gateway.client.get("/healthz")).status_code == 200
 
     @pytest.mark.parametrize("mount", BOTH)

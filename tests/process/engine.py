@@ -11,36 +11,39 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from paddock.engines.engine import EngineOptions
-from paddock.engines.llama_cpp.launch import LlamaCppWheel
-from paddock.runners.local import EngineProcess, start_engine
+from paddock.engines.engine import Program
+from paddock.engines.program import EngineProgram
+from paddock.runners.local import NODE, LocalRunner
+from paddock.runners.process import LocalProcess
 
 KEY = "a-key-for-tests"
 
 
-def options(weights: Path, **changes: Any) -> EngineOptions:
-    values: dict[str, Any] = {
-        "alias": "tiny",
-        "api_key": KEY,
-        "context_length": 256,
-        "slots": 2,
-        "threads": 1,
-    }
-    return EngineOptions(weights=weights, **{**values, **changes})
+def program(weights: Path, **changes: Any) -> EngineProgram:
+    values: dict[str, Any] = {"context_length": 256, "slots": 2, "threads": 1}
+    return EngineProgram(str(weights), **{"alias": "tiny", "api_key": KEY, **values, **changes})
+
+
+async def start(
+    runner: LocalRunner, what: Program, name: str = "a-process", timeout: float = 30
+) -> LocalProcess:
+    process = await runner.start(what, node=NODE, name=name, timeout=timeout, report=lambda _: None)
+    assert isinstance(process, LocalProcess)
+    return process
 
 
 @contextlib.asynccontextmanager
-async def running(weights: Path, folder: Path, **changes: Any) -> AsyncIterator[EngineProcess]:
-    process = await start_engine(LlamaCppWheel(), options(weights, **changes), folder / "engine.log", 30)
+async def running(weights: Path, folder: Path, **changes: Any) -> AsyncIterator[LocalProcess]:
+    runner = LocalRunner(folder)
     try:
-        yield process
+        yield await start(runner, program(weights, **changes))
     finally:
-        await process.stop()
+        await runner.close()
 
 
-async def ask(process: EngineProcess, path: str, body: Any = None, key: str = KEY) -> tuple[int, Any]:
+async def ask(process: LocalProcess, path: str, body: Any = None, key: str = KEY) -> tuple[int, Any]:
     """(HTTP status, parsed answer)."""
-    return await asyncio.to_thread(ask_now, process.base_url + path, body, key)
+    return await asyncio.to_thread(ask_now, process.address + path, body, key)
 
 
 def ask_now(url: str, body: Any = None, key: str = KEY) -> tuple[int, Any]:

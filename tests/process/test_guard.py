@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.process.test_llama_cpp import assert_gone
+from tests.process.processes import assert_gone
 
 SUPERVISE = "import sys; from paddock.runners.guard import supervise; sys.exit(supervise(sys.argv[1:]))"
 SHELL = "sleep 60 & echo $!; wait"

@@ -13,29 +13,31 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from paddock.engines.engine import EngineOptions, Launch, Request
 from paddock.engines.llama_cpp.convert import convert
-from paddock.engines.llama_cpp.launch import LlamaCppWheel, LlamaServer
+from paddock.engines.llama_cpp.learn import learn
+from paddock.engines.program import EngineProgram
 from paddock.errors import StartupError
+from paddock.inference.upstream import Upstream
 from paddock.runners import local
-from paddock.runners.local import start_engine
-from tests.process.engine import KEY, ask, ask_now, options, running
+from paddock.runners.local import LocalRunner
+from paddock.runners.process import LocalProcess
+from tests.process.engine import KEY, ask, ask_now, program, running, start
+from tests.process.processes import assert_gone, command_line, wait_for_state
 from tests.unit.engines.tiny import write_llama
 
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from paddock.runners.local import start_engine
-from tests.process.engine import options
-from paddock.engines.llama_cpp.launch import LlamaCppWheel
+from paddock.runners.local import LocalRunner
+from tests.process.engine import program, start
 
 async def main():
-    engine = await start_engine(LlamaCppWheel(), options(Path(sys.argv[1])), Path(sys.argv[2]), 30)
-    print(engine.pid, engine.port, flush=True)
+    engine = await start(LocalRunner(Path(sys.argv[2])), program(Path(sys.argv[1])))
+    print(engine.pid, engine.address, flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -61,7 +63,7 @@ class TestStart:
                 assert status == 200
                 assert answer["model"] == "tiny"
                 assert answer["usage"]["completion_tokens"] == 4
-            assert engine.exit_status == -signal.SIGTERM
+            assert engine.status == -signal.SIGTERM
 
         asyncio.run(scenario())
 
@@ -77,38 +79,43 @@ class TestStart:
     def test_a_broken_file_quotes_the_engines_log(self, weights: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken.gguf"
         broken.write_bytes(weights.read_bytes()[:5000])
-        with pytest.raises(
-            StartupError, match=r"could not start(.|\n)*engine\.log:\n(.|\n)*failed to load model"
-        ):
-            asyncio.run(start_engine(LlamaCppWheel(), options(broken), tmp_path / "engine.log", 30))
+        reason = r"could not start \(exit status 1\): failed to read key-value pairs"
+        with pytest.raises(StartupError, match=reason) as error:
+            asyncio.run(start_only(program(broken), tmp_path))
+        assert len(error.value.log) <= 12
+        assert "failed to load model" in "\n".join(error.value.log)
 
-    def test_too_slow_a_start_is_an_error_and_leaves_nothing(self, tmp_path: Path) -> None:
-        sleeper = Command("echo waiting; sleep 60")
-        with pytest.raises(StartupError, match=r"not ready after 0\.3 s(.|\n)*waiting"):
-            asyncio.run(start_engine(sleeper, options(tmp_path), tmp_path / "engine.log", 0.3))
-
-    def test_a_missing_binary_is_named(self, tmp_path: Path) -> None:
-        engine = LlamaServer(tmp_path / "llama-server")
+    def test_a_missing_binary_is_named(self, weights: Path, tmp_path: Path) -> None:
+        native = program(weights, llama_server=tmp_path / "llama-server")
         with pytest.raises(StartupError, match=r"cannot run .*llama-server: No such file"):
-            asyncio.run(start_engine(engine, options(tmp_path), tmp_path / "engine.log", 5))
+            asyncio.run(start_only(native, tmp_path))
 
     def test_another_port_is_taken_when_the_first_is_lost(
         self, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def scenario() -> None:
             async with running(weights, tmp_path) as first:
-                ports = [first.port, local.free_port()]
-                monkeypatch.setattr(local, "free_port", lambda: ports.pop(0))
+                ports = [port_of(first), local.free_port("127.0.0.1")]
+                monkeypatch.setattr(local, "free_port", lambda _: ports.pop(0))
                 async with running(weights, tmp_path / "second", api_key="another") as second:
-                    assert second.port != first.port
+                    assert second.address != first.address
+
+        asyncio.run(scenario())
+
+    def test_what_it_can_do_is_learned(self, weights: Path, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with running(weights, tmp_path) as engine:
+                upstream = Upstream(f"{engine.address}/v1", KEY, 10, engine.facts["connections"])
+                assert await learn(upstream) == {"tools": False, "vocabulary": 272}
+                upstream.close()
 
         asyncio.run(scenario())
 
 
 class TestEnd:
     def test_the_engine_ends_with_a_killed_owner(self, weights: Path, tmp_path: Path) -> None:
-        with owner(weights, tmp_path) as (process, pid, port):
-            assert ask_now(f"http://127.0.0.1:{port}/health")[0] == 200
+        with owner(weights, tmp_path) as (process, pid, address):
+            assert ask_now(f"{address}/health")[0] == 200
             process.kill()
             process.wait()
             assert_gone(pid, within=2)
@@ -119,7 +126,7 @@ class TestEnd:
                 os.kill(engine.pid, signal.SIGSTOP)
                 await asyncio.to_thread(wait_for_state, engine.pid, "TZ", 2)
                 await engine.stop(grace=0.1)
-                assert engine.exit_status == -signal.SIGKILL
+                assert engine.status == -signal.SIGKILL
 
         asyncio.run(scenario())
 
@@ -129,7 +136,7 @@ class TestEnd:
                 waiting = asyncio.ensure_future(engine.wait())
                 await asyncio.sleep(0)
                 os.kill(engine.pid, signal.SIGSEGV)
-                assert await asyncio.wait_for(waiting, 2) == -signal.SIGSEGV
+                assert await asyncio.wait_for(waiting, 2) == "crashed (SIGSEGV)"
 
         asyncio.run(scenario())
 
@@ -180,11 +187,11 @@ class TestCancel:
                 stream = json.dumps({**body, "stream": True, "return_progress": True}).encode()
                 head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
                 head += f"Content-Type: application/json\r\nContent-Length: {len(stream)}\r\n\r\n"
-                reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port_of(engine))
                 writer.write(head.encode() + stream)
                 assert b"200 OK" in await reader.readline()
                 writer.close()
-                await asyncio.to_thread(wait_until_idle, engine.base_url, 3)
+                await asyncio.to_thread(wait_until_idle, engine.address, 3)
 
         asyncio.run(scenario())
 
@@ -202,60 +209,34 @@ class TestEmbeddings:
         asyncio.run(scenario())
 
 
-class Command:
-    """A shell command in an engine's place."""
+async def start_only(what: EngineProgram, folder: Path) -> None:
+    runner = LocalRunner(folder)
+    try:
+        await start(runner, what)
+    finally:
+        await runner.close()
 
-    name = "shell"
-    warm_up: ClassVar[Request | None] = None
 
-    def __init__(self, script: str) -> None:
-        self.script = script
-
-    def launch(self, options: EngineOptions, port: int) -> Launch:
-        return Launch(["sh", "-c", self.script])
+def port_of(engine: LocalProcess) -> int:
+    return int(engine.address.rpartition(":")[2])
 
 
 @contextlib.contextmanager
-def owner(weights: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    """A Python process that started an engine: (the process, the engine's pid and port)."""
-    arguments = [sys.executable, "-c", OWNER, str(weights), str(folder / "engine.log")]
+def owner(weights: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
+    """A Python process that started an engine: (the process, the engine's pid and address)."""
+    arguments = [sys.executable, "-c", OWNER, str(weights), str(folder)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        pid, port = process.stdout.readline().split()
+        pid, address = process.stdout.readline().split()
         try:
-            yield process, int(pid), int(port)
+            yield process, int(pid), address
         finally:
             process.kill()
             assert_gone(int(pid), within=2)
 
 
-def wait_until_idle(base_url: str, within: float) -> None:
+def wait_until_idle(address: str, within: float) -> None:
     deadline = time.monotonic() + within
-    while ask_now(f"{base_url}/slots")[1][0]["is_processing"]:
+    while ask_now(f"{address}/slots")[1][0]["is_processing"]:
         assert time.monotonic() < deadline, "the slot is still busy"
         time.sleep(0.02)
-
-
-def assert_gone(pid: int, within: float) -> None:
-    """A Z is dead, and whoever adopted it has not looked yet."""
-    wait_for_state(pid, "Z", within)
-
-
-def wait_for_state(pid: int, wanted: str, within: float) -> None:
-    """Returns once the process is gone or its state is one of the letters in `wanted`."""
-    deadline = time.monotonic() + within
-    while (now := state(pid)) is not None and now not in wanted:
-        assert time.monotonic() < deadline, f"process {pid} is still in state {now}"
-        time.sleep(0.02)
-
-
-def state(pid: int) -> str | None:
-    """The letter that Linux has for what a process does; None when there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def command_line(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from paddock.errors import StartupError
-from paddock.settings import Settings, attach_key, attach_key_variable, fireworks_defaults, load
+from paddock.settings import (
+    Settings,
+    attach_key,
+    attach_key_variable,
+    fireworks_defaults,
+    load,
+    read_toml,
+    visible_gpus,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -143,3 +151,25 @@ class TestKeys:
         assert fireworks_defaults({}) == (None, "https://api.fireworks.ai/inference/v1")
         environ = {"FIREWORKS_API_KEY": "k", "FIREWORKS_API_BASE": "http://here"}
         assert fireworks_defaults(environ) == ("k", "http://here")
+
+
+class TestReadToml:
+    def test_what_the_file_says(self, tmp_path: Path) -> None:
+        (tmp_path / "x.toml").write_text("[types.CPU_1]\ncores = 1\n")
+        assert read_toml(tmp_path / "x.toml") == {"types": {"CPU_1": {"cores": 1}}}
+
+    def test_no_file_says_nothing(self, tmp_path: Path) -> None:
+        assert read_toml(tmp_path / "x.toml") == {}
+
+    def test_what_cannot_be_read(self, tmp_path: Path) -> None:
+        with pytest.raises(StartupError, match="cannot read"):
+            read_toml(tmp_path)
+        (tmp_path / "x.toml").write_text("a = ")
+        with pytest.raises(StartupError, match=r"x\.toml is not valid TOML"):
+            read_toml(tmp_path / "x.toml")
+
+
+class TestVisibleGpus:
+    @pytest.mark.parametrize("value", [None, "", "0,1"])
+    def test_empty_means_none_of_them(self, value: str | None) -> None:
+        assert visible_gpus({} if value is None else {"CUDA_VISIBLE_DEVICES": value}) == value

@@ -18,6 +18,15 @@ COMMANDS = {
     "chat": "paddock.cli.chat:chat",
     "complete": "paddock.cli.complete:complete",
     "models": "paddock.cli.models:models",
+    "deploy": "paddock.cli.deploy:deploy",
+    "ps": "paddock.cli.ps:ps",
+    "logs": "paddock.cli.logs:logs",
+    "describe": "paddock.cli.describe:describe",
+    "scale": "paddock.cli.scale:scale",
+    "stop": "paddock.cli.stop:stop",
+    "start": "paddock.cli.start:start",
+    "rm": "paddock.cli.rm:rm",
+    "hardware": "paddock.cli.hardware:hardware",
     "version": "paddock.cli.version:version",
 }
 
@@ -49,6 +58,7 @@ def commands() -> None:
     Begin with:
       paddock serve            serve the bundled model at http://127.0.0.1:8800
       paddock chat             talk to it, in another terminal
+      paddock deploy MODEL     serve another model beside it
     """
 
 

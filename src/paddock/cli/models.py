@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from paddock.cli.options import server_options
-from paddock.cli.output import dump_json, printable
+from paddock.cli.output import dump_json
 from paddock.cli.server import Server
+from paddock.cli.tables import table
 
 _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "MODEL": lambda model: str(model["id"]),
@@ -40,16 +41,5 @@ def models(as_json: bool, base_url: str | None, api_key: str | None) -> None:
     if not served:
         click.echo("no models are served", err=True)
         return
-    for line in _table(served):
+    for line in table({heading: [cell(model) for model in served] for heading, cell in _COLUMNS.items()}):
         click.echo(line)
-
-
-def _table(served: list[dict[str, Any]]) -> list[str]:
-    """Aligned lines with a heading; columns of which the server says nothing are left out."""
-    columns = []
-    for heading, cell in _COLUMNS.items():
-        cells = [printable(cell(model)) for model in served]
-        if any(cells):
-            width = max(len(text) for text in (heading, *cells))
-            columns.append([text.ljust(width) for text in (heading, *cells)])
-    return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from paddock import settings as settings_module
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for logs and converted weights.",
+    help="Folder for the store, logs and converted weights.",
 )
 @click.option("--engine", type=click.Choice(["auto", "llama.cpp"]), help="Engine for local models.")
 @click.option(
@@ -33,9 +34,24 @@ from paddock import settings as settings_module
 )
 @click.option("--embeddings/--no-embeddings", default=None, help="Let local models answer /embeddings too.")
 @click.option("--context-length", type=click.IntRange(min=1), help="Tokens of context for a request.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer requests.  [default: 1]")
+@click.option(
+    "--database-url", metavar="URL", help="PostgreSQL for the store, instead of SQLite in the data folder."
+)
+@click.option(
+    "--public-url", metavar="URL", help="Address by which clients reach this server, for URLs in answers."
+)
+@click.option(
+    "--allow-path",
+    metavar="FOLDER",
+    multiple=True,
+    help="Folder below which callers may name models. Repeatable.",
+)
 @click.option("--access-log/--no-access-log", default=None, help="Write a line for each answered request.")
-def serve(models: tuple[str, ...], attached: tuple[str, ...], **options: Any) -> None:
-    """Serve MODELs in the OpenAI and Fireworks dialects.
+def serve(
+    models: tuple[str, ...], attached: tuple[str, ...], allow_path: tuple[str, ...], **options: Any
+) -> None:
+    """Serve MODELs, and every deployment that the store has, in all dialects.
 
     A MODEL is the bundled `paddock/foal`, a folder in Hugging Face format, a `.gguf` file, or a hub id such
     as `org/name`. Without any, and without --attach, it serves `paddock/foal`.
@@ -44,11 +60,12 @@ def serve(models: tuple[str, ...], attached: tuple[str, ...], **options: Any) ->
     Examples:
       paddock serve
       paddock serve ~/models/Qwen3-0.6B --port 9000
+      paddock serve --workers 4 --database-url postgresql://paddock@db/paddock
       paddock serve --attach big=http://10.0.0.5:8000/v1
     """
     # Imported here, so that no other command pays for the server.
     from paddock.main import serve as run
 
-    settings = settings_module.load(options)
+    settings = settings_module.load({**options, "allow_path": os.pathsep.join(allow_path) or None})
     chosen = list(models) or ([] if attached else ["paddock/foal"])
     run(settings, chosen, attached, lambda text: print(text, file=sys.stderr, flush=True))

@@ -8,10 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddock import settings
-from paddock.clients import transport
-from paddock.clients.transport import Call, Failure
-from paddock.errors import PaddockError, StartupError
+from paddock.cli.connection import connect
+from paddock.clients.transport import Call
+from paddock.errors import PaddockError
 
 JSON = dict[str, Any]
 # Seconds within which several tokens count as having come at once.
@@ -96,16 +95,10 @@ class Server:
     """
 
     def __init__(self, base_url: str | None, api_key: str | None) -> None:
-        chosen = settings.load({"base_url": base_url, "api_key": api_key})
-        self.url = chosen.base_url.rstrip("/").removesuffix("/v1")
-        self.data_dir = chosen.data_dir
-        if not self.url.startswith(("http://", "https://")):
-            raise StartupError(
-                f"the server's address must be a URL such as http://127.0.0.1:8800, not {chosen.base_url!r}"
-            )
-        self._transport = transport.Transport(
-            f"{self.url}/v1", self._failed, api_key=chosen.api_key, timeout=chosen.request_timeout
-        )
+        connection = connect(base_url, api_key, "/v1")
+        self.url = connection.url
+        self.data_dir = connection.data_dir
+        self._transport = connection.transport
 
     def models(self) -> list[JSON]:
         """The served models: at least {id}; {context_length, engine, ready} where the server says so."""
@@ -142,14 +135,6 @@ class Server:
             answer.stopped = True
         answer.seconds = time.perf_counter() - began
         return answer
-
-    def _failed(self, failure: Failure) -> PaddockError:
-        message = failure.message
-        if failure.kind == "connection" and failure.status is None:
-            message += ". Start a server with `paddock serve`, or name a running one with --base-url"
-        elif failure.status == 401:
-            message += ". Give a key with --api-key or PADDOCK_API_KEY"
-        return PaddockError(message, code=failure.kind)
 
 
 def _add(answer: Answer, chunk: JSON, now: float, show: Callable[[str, bool], None]) -> None:

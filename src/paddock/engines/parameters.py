@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from paddock.engines.llama_cpp import parameters as llama_cpp
+from paddock.engines.llama_cpp import stops
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.inference.routing import Deployment
 
@@ -113,7 +114,7 @@ async def _plan_llama_cpp(
         collect=not stream and not brief,
         brief=brief,
         forced_tool=forced_tool,
-        rewrite=top_logprobs is not None,
+        rewrite=top_logprobs is not None or stops.asks(base),
         top_logprobs=top_logprobs or 0,
     )
 

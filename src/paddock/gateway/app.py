@@ -6,9 +6,9 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from paddock.errors import MethodNotAllowed, NotFound, PaddockError, Unavailable
 from paddock.gateway.access_log import AccessLog
@@ -28,13 +28,17 @@ CLIENT_GONE = 499
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `{name}` in a pattern takes the rest of the path, slashes included.
+    """One method of one path.
+
+    `{name}` in a pattern takes any text, slashes included. Where several patterns match a path, the one with
+    more text of its own is meant: `/deployments/{name}/logs` before `/deployments/{name}`.
 
     Attributes:
         always: answered while the server is starting or draining too.
         logged: whether the access log shows it; probes would drown the rest.
         body: the schema of the request body, for the documentation.
         example: a request body that works, for the documentation.
+        query: the query parameters with their meanings, for the documentation.
     """
 
     method: str
@@ -45,16 +49,35 @@ class Route:
     logged: bool = True
     body: Any = None
     example: dict[str, Any] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """The routes of one dialect below one prefix, and how it renders errors."""
+    """The routes of one dialect below one prefix, and how it renders errors.
+
+    Attributes:
+        summary: what it is for, for the documentation.
+    """
 
     prefix: str
     title: str
     error_body: ErrorBody
     routes: Sequence[Route] = field(default_factory=tuple)
+    summary: str = ""
+
+
+class _Pattern(NamedTuple):
+    """
+    Attributes:
+        start: what stands before the first name.
+        length: of the text that is no name.
+    """
+
+    start: str
+    regex: re.Pattern[str]
+    length: int
+    methods: dict[str, tuple[Mount, Route]]
 
 
 class App:
@@ -72,10 +95,11 @@ class App:
         self.refusal: Unavailable | None = None
         self.in_flight = 0
         self._exact: dict[str, dict[str, tuple[Mount, Route]]] = {}
-        self._patterns: list[tuple[re.Pattern[str], dict[str, tuple[Mount, Route]]]] = []
+        self._patterns: list[_Pattern] = []
         for mount in self.mounts:
             for route in mount.routes:
                 self._add(mount, route)
+        self._patterns.sort(key=lambda pattern: pattern.length, reverse=True)
 
     async def __call__(self, request: Request) -> None:
         record = request.record
@@ -119,23 +143,20 @@ class App:
             self._exact.setdefault(path, {})[route.method] = (mount, route)
             return
         pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(path)))
-        for known, methods in self._patterns:
-            if known.pattern == pattern.pattern:
-                methods[route.method] = (mount, route)
+        for known in self._patterns:
+            if known.regex.pattern == pattern.pattern:
+                known.methods[route.method] = (mount, route)
                 return
-        self._patterns.append((pattern, {route.method: (mount, route)}))
+        length = len(re.sub(r"{\w+}", "", path))
+        self._patterns.append(
+            _Pattern(path.partition("{")[0], pattern, length, {route.method: (mount, route)})
+        )
 
     def _find(self, request: Request) -> tuple[Mount, Route]:
         methods = self._exact.get(request.path)
-        if methods is None and request.path.endswith("/"):
-            methods = self._exact.get(request.path.rstrip("/"))
         if methods is None:
-            for pattern, found in self._patterns:
-                match = pattern.fullmatch(request.path)
-                if match:
-                    methods = found
-                    request.params = match.groupdict()
-                    break
+            path = request.path.rstrip("/")
+            methods = self._exact.get(path) or self._match(request, path)
         if methods is None:
             mount = self._mount(request.path)
             there = ", ".join(f"{route.method} {mount.prefix}{route.pattern}" for route in mount.routes)
@@ -148,6 +169,15 @@ class App:
             allowed = ", ".join(sorted(methods))
             raise MethodNotAllowed(f"{request.path} does not take {request.method}; it takes {allowed}")
         return found_route
+
+    def _match(self, request: Request, path: str) -> dict[str, tuple[Mount, Route]] | None:
+        for pattern in self._patterns:
+            # Most patterns are told apart by their beginnings, which cost a tenth of a match.
+            match = path.startswith(pattern.start) and pattern.regex.fullmatch(path)
+            if match:
+                request.params = match.groupdict()
+                return pattern.methods
+        return None
 
     def _mount(self, path: str) -> Mount:
         return next((mount for mount in self.mounts if path.startswith(mount.prefix)), self.mounts[-1])

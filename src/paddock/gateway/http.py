@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import urandom
 from typing import Protocol
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
+from paddock.errors import InvalidRequest
 from paddock.inference.relay import Downstream
 
 
@@ -32,7 +34,8 @@ class Request:
 
     Attributes:
         id: 128 random bits in hex, made here; the trace id and the `x-request-id` of the answer.
-        path: percent-decoded, without the query, which no route reads yet.
+        path: percent-decoded, without the query.
+        query: as it came, for `query_values`.
         headers: names in lower case.
         params: what the matched route's pattern captured.
         started: `time.perf_counter()` when the request was whole.
@@ -48,6 +51,7 @@ class Request:
         "method",
         "params",
         "path",
+        "query",
         "record",
         "started",
     )
@@ -62,7 +66,7 @@ class Request:
         http_1_1: bool,
         keep_alive: bool,
     ) -> None:
-        target = url.partition(b"?")[0]
+        target, _, query = url.partition(b"?")
         if not target.startswith(b"/") and b"://" in target:
             # The form in which a proxy is asked; RFC 9112 wants servers to take it too.
             target = b"/" + target.split(b"://", 1)[1].partition(b"/")[2]
@@ -70,6 +74,7 @@ class Request:
         self.connection = connection
         self.method = method
         self.path = unquote(path) if "%" in path else path
+        self.query = query
         self.headers = headers
         self.body = body
         self.http_1_1 = http_1_1
@@ -78,6 +83,25 @@ class Request:
         self.params: dict[str, str] = {}
         self.started = time.perf_counter()
         self.record = Record()
+
+
+def query_values(request: Request, known: Iterable[str]) -> dict[str, str]:
+    """The query's values by name; empty ones count as not given.
+
+    Raises:
+        InvalidRequest: it has a name that the route does not know, or one twice.
+    """
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(request.query.decode("utf-8", "replace")):
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise InvalidRequest(
+                f"query parameter {name[:40]!r} is not known here; known are: {names}", param=name[:40]
+            )
+        if name in values:
+            raise InvalidRequest(f"query parameter {name!r} is given twice", param=name)
+        values[name] = value
+    return values
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ the task that answers it, which is what stops an engine from generating for nobo
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from paddock.gateway.http import Request
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PIPELINED = 16
 """Requests that may wait on one connection; what comes after them is left in the socket."""
+BACKLOG = 2048
 LINGER_SECONDS = 2.0
 IDLE_SECONDS = 75.0
 RECEIVE_SECONDS = 60.0
@@ -58,9 +60,15 @@ class HttpServer:
             OSError: the address cannot be bound.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=2048)
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
         self._tick()
         return int(self._server.sockets[0].getsockname()[1])
+
+    async def listen_on(self, listener: socket.socket) -> None:
+        """Takes connections from a socket that listens already, perhaps beside other processes."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+        self._tick()
 
     def drain(self) -> None:
         """Lets connections end with their next answer; idle ones are told to come back, not cut off."""

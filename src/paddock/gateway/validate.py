@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from paddock.errors import InvalidRequest
 
+Body = TypeVar("Body")
+
 # Of a union pydantic reports each branch; a person wants one sentence for the field.
 _UNIONS = {
     "content": 'a string or a list of parts like {"type": "text", "text": "..."}',
+    "guided_json": "a JSON Schema, as an object or as its text",
     "input": "a non-empty string, a list of strings, a list of token ids, or a list of lists of token ids",
     "prompt": "a string, a list of strings, a list of token ids, or a list of lists of token ids",
     "stop": "a string or a list of at most 16 strings",
@@ -25,6 +28,7 @@ _TYPES = {
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "an object",
+    "model_type": "an object",
     "finite_number": "a finite number",
 }
 _BOUNDS = {
@@ -41,16 +45,25 @@ def parse(adapter: TypeAdapter[Any], body: bytes) -> dict[str, Any]:
     Raises:
         InvalidRequest: the body is not JSON, or a field is missing, of a wrong type or out of range.
     """
-    try:
-        fields: dict[str, Any] = adapter.validate_json(body)
-    except ValidationError as error:
-        raise _explain(error) from None
+    fields: dict[str, Any] = parse_whole(adapter, body)
     if None in fields.values():
         return {name: value for name, value in fields.items() if value is not None}
     return fields
 
 
-def _explain(error: ValidationError) -> InvalidRequest:
+def parse_whole(adapter: TypeAdapter[Body], body: bytes) -> Body:
+    """The body as what the adapter makes of it, where null is not the same as not given.
+
+    Raises:
+        InvalidRequest: as `parse`.
+    """
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        raise _explain(error, adapter) from None
+
+
+def _explain(error: ValidationError, adapter: TypeAdapter[Any]) -> InvalidRequest:
     details = error.errors(include_url=False)
     # A field that is there and wrong says more than one that is missing.
     detail = next((one for one in details if one["type"] != "missing"), details[0])
@@ -75,6 +88,12 @@ def _explain(error: ValidationError) -> InvalidRequest:
         return _must(location, phrase.format(context[bound]), value)
     if kind == "literal_error":
         return _must(location, f"one of {context['expected']}".replace("'", '"'), value)
+    if kind == "extra_forbidden" and len(location) == 1:
+        known = ", ".join(adapter.json_schema().get("properties", ()))
+        name = _dotted(location)
+        return InvalidRequest(
+            f"{name} is not known here; known fields are: {known}", param=name, code="unknown_field"
+        )
     if kind == "too_short":
         return InvalidRequest(f"{_dotted(location)} must not be empty", param=_dotted(location))
     if kind == "string_too_short":

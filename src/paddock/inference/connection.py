@@ -11,7 +11,7 @@ from typing import Protocol
 
 import httptools
 
-from paddock.errors import EngineFailed
+from paddock.errors import EngineFailed, EngineLost
 from paddock.inference.gather import LOOK_SECONDS, Gather, LowWater
 
 
@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
         elif self._until_close and exc is None:
             self._done.set_result(None)
         else:
-            self.fail(EngineFailed("the engine closed the connection in the middle of its answer"))
+            self.fail(EngineLost("the engine closed the connection in the middle of its answer"))
 
     # ---- llhttp's callbacks
 

@@ -1,20 +1,28 @@
-"""Sends a request to a replica and brings the answer back, whole or as it is generated."""
+"""Sends a request to a replica and brings the answer back, whole or as it is generated.
+
+A request whose engine dies before the caller got anything is sent to another replica, or to the one that
+replaces it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeVar
 
-from paddock.errors import EngineFailed, PaddockError
+from paddock.errors import EngineFailed, EngineLost, PaddockError
 from paddock.inference.connection import Body, Flow
+from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.gather import Gather
-from paddock.inference.routing import Deployment
+
+Result = TypeVar("Result")
 
 _FOR_ONE_ANSWER = Gather(seconds=0.25, from_requests=1)
 """Nobody waits for the single pieces."""
 _FOR_A_STREAM = Gather(seconds=0.008, from_requests=4)
 """Nobody sees it: a screen shows 60 pictures a second."""
+_ATTEMPTS = 3
+"""A request that kills three engines must be what kills them."""
 
 
 class Downstream(Protocol):
@@ -31,8 +39,20 @@ class Downstream(Protocol):
     def end_stream(self) -> None: ...
 
 
+class Collecting(Protocol):
+    """Takes in an engine's whole stream."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def restart(self) -> None:
+        """Another engine begins anew: what was fed is void."""
+
+
 class Translator(Protocol):
     """Turns an engine's stream into a dialect's. Pure: bytes in, bytes out."""
+
+    def restart(self) -> None:
+        """Another engine begins anew, before anything was sent on: what was fed is void."""
 
     def feed(self, data: bytes) -> bytes:
         """What to send on for these bytes; may keep an unfinished event back."""
@@ -67,36 +87,36 @@ async def fetch(deployment: Deployment, path: bytes, body: bytes, *, own_route: 
         EngineRefused: it answered with an error.
         EngineFailed, EngineTimeout, Unavailable: it could not be asked, or broke off.
     """
-    replica = deployment.pick()
-    sink = Body()
-    replica.begin()
-    try:
+
+    async def attempt(replica: Replica) -> Body:
+        sink = Body()
         await replica.upstream.send(
             b"POST", path if own_route else replica.upstream.prefix + path, body, sink
         )
-    finally:
-        replica.end()
+        return sink
+
+    sink = await _on_a_replica(deployment, body, attempt)
     if sink.status != 200:
         raise EngineRefused(sink.status, sink.data, sink.headers)
     return sink.data
 
 
-async def collect(deployment: Deployment, path: bytes, body: bytes, feed: Callable[[bytes], None]) -> None:
-    """Gives the engine's whole event stream to `feed`, for a caller who wants one answer.
+async def collect(deployment: Deployment, path: bytes, body: bytes, into: Collecting) -> None:
+    """Feeds the engine's whole event stream to `into`, for a caller who wants one answer.
 
     Raises:
         EngineRefused: it answered with an error.
         EngineFailed, EngineTimeout, Unavailable: it could not be asked, or broke off.
     """
-    replica = deployment.pick()
-    sink = _Collected(feed)
-    replica.begin()
-    try:
+
+    async def attempt(replica: Replica) -> Body:
+        sink = _Collected(into.feed)
         await replica.upstream.send(
             b"POST", replica.upstream.prefix + path, body, sink, gather=_FOR_ONE_ANSWER
         )
-    finally:
-        replica.end()
+        return sink
+
+    sink = await _on_a_replica(deployment, body, attempt, into.restart)
     if sink.status != 200:
         raise EngineRefused(sink.status, sink.data, sink.headers)
 
@@ -116,24 +136,52 @@ async def stream(
     Raises:
         EngineRefused, EngineFailed, EngineTimeout, Unavailable: nothing was sent yet; answer as you like.
     """
-    replica = deployment.pick()
-    sink = StreamOutcome(downstream, headers, translator)
     flow = Flow(downstream.paused)
     downstream.on_pause, downstream.on_resume = flow.pause, flow.resume
-    replica.begin()
+
+    async def attempt(replica: Replica) -> StreamOutcome:
+        sink = StreamOutcome(downstream, headers, translator)
+        try:
+            await replica.upstream.send(
+                b"POST", replica.upstream.prefix + path, body, sink, flow, _FOR_A_STREAM
+            )
+        except PaddockError as error:
+            if not sink.started:
+                raise
+            sink.error = error
+        return sink
+
     try:
-        await replica.upstream.send(b"POST", replica.upstream.prefix + path, body, sink, flow, _FOR_A_STREAM)
-    except PaddockError as error:
-        if not sink.started:
-            raise
-        sink.error = error
+        sink = await _on_a_replica(deployment, body, attempt, translator.restart)
     finally:
-        replica.end()
         downstream.on_pause = downstream.on_resume = None
     if sink.status != 200 and not sink.started:
         raise EngineRefused(sink.status, b"".join(sink.refusal), sink.headers)
     sink.close()
     return sink
+
+
+async def _on_a_replica(
+    deployment: Deployment,
+    body: bytes,
+    attempt: Callable[[Replica], Awaitable[Result]],
+    restart: Callable[[], None] | None = None,
+) -> Result:
+    """What `attempt` gives on the replica that takes the request, or on the next one if that one is lost."""
+    tried: list[Replica] = []
+    while True:
+        replica = deployment.take(body, tried) or await deployment.wait(body, tried)
+        try:
+            return await attempt(replica)
+        except EngineLost:
+            deployment.suspect(replica)
+            tried.append(replica)
+            if len(tried) == _ATTEMPTS or not deployment.has_other(tried):
+                raise
+        finally:
+            deployment.leave(replica)
+        if restart is not None:
+            restart()
 
 
 class _Collected(Body):

@@ -1,104 +1,33 @@
-"""Which deployment a request's `model` means, and which replica of it takes the request."""
+"""Which deployment a request's `model` means."""
 
 from __future__ import annotations
 
-import math
-import time
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-from paddock.errors import InvalidRequest, ModelNotFound, StartupError, Unavailable
-from paddock.inference.pace import Pace
-from paddock.inference.upstream import Upstream
+from paddock.errors import InvalidRequest, ModelNotFound, StartupError
+from paddock.inference.deployment import Deployment, Replica
 
+__all__ = ["Deployment", "Replica", "Routes"]
 
-@dataclass(slots=True, eq=False)
-class Replica:
-    """One engine that can take requests now.
-
-    Attributes:
-        in_flight: requests that it works on; `begin` and `end` count them.
-    """
-
-    upstream: Upstream
-    in_flight: int = 0
-    _busy: float = 0.0
-    _since: float = 0.0
-
-    def begin(self) -> None:
-        self._busy, self._since = self.busy(), time.perf_counter()
-        self.in_flight += 1
-
-    def end(self) -> None:
-        self._busy, self._since = self.busy(), time.perf_counter()
-        self.in_flight -= 1
-
-    def busy(self) -> float:
-        """Seconds of all requests so far, added up; what two of them share counts twice."""
-        return self._busy + self.in_flight * (time.perf_counter() - self._since)
-
-
-@dataclass(slots=True, eq=False)
-class Deployment:
-    """What the gateway knows of a served model.
-
-    Attributes:
-        name: what callers call it.
-        engine: `llama.cpp`, or `attached` for a server that somebody else runs.
-        engine_model: what the engine calls the model.
-        context_length: tokens of prompt and answer together; 0 if not known.
-        embeds: whether it answers /embeddings.
-        tools: whether its chat template renders tools.
-        vocabulary: number of token ids; 0 if not known.
-        sampling: the model's own defaults, as its generation_config.json gives them.
-        pace: how fast its replicas answer.
-        problem: why it has no replica, for a person.
-    """
-
-    name: str
-    engine: str
-    engine_model: str
-    context_length: int = 0
-    generates: bool = True
-    embeds: bool = False
-    tools: bool = True
-    vocabulary: int = 0
-    sampling: dict[str, float] = field(default_factory=dict)
-    owned_by: str = "paddock"
-    created: int = field(default_factory=lambda: int(time.time()))
-    replicas: list[Replica] = field(default_factory=list)
-    pace: Pace = field(default_factory=Pace)
-    problem: str = "it is still starting"
-
-    def busy(self) -> float:
-        """What `Replica.busy` says, in the mean of the replicas."""
-        return sum([replica.busy() for replica in self.replicas]) / max(1, len(self.replicas))
-
-    def longest(self, tokens: int) -> float:
-        """Seconds for an answer of so many tokens at the most; inf if it had to wait, or is not known."""
-        if any(replica.in_flight < self.pace.slots for replica in self.replicas):
-            return self.pace.longest(tokens)
-        return math.inf
-
-    def pick(self) -> Replica:
-        """The replica with the fewest requests in flight.
-
-        Raises:
-            Unavailable: no replica is ready.
-        """
-        replicas = self.replicas
-        if len(replicas) == 1:
-            return replicas[0]
-        if not replicas:
-            raise Unavailable(f"model {self.name!r} has no engine ready: {self.problem}", retry_after=1)
-        return min(replicas, key=lambda replica: replica.in_flight)
+_SHOWN = 20
+"""Names that an error lists."""
 
 
 class Routes:
-    """The served models by every name that callers use for them."""
+    """The served models by every name that callers use. A look-up takes the same time for any number.
+
+    In this order: a deployment's name, its id, the model that it serves, the last segment of any of these.
+    """
 
     def __init__(self, deployments: Iterable[Deployment] = ()) -> None:
-        self._by_name = {deployment.name: deployment for deployment in deployments}
+        self._by_name: dict[str, Deployment] = {}
+        self._by_id: dict[str, Deployment] = {}
+        self._by_model: defaultdict[str, dict[str, Deployment]] = defaultdict(dict)
+        self._by_segment: defaultdict[str, dict[str, Deployment]] = defaultdict(dict)
+        self._by_model_segment: defaultdict[str, dict[str, Deployment]] = defaultdict(dict)
+        for deployment in deployments:
+            self.add(deployment)
 
     def add(self, deployment: Deployment) -> None:
         """Makes the deployment known.
@@ -111,32 +40,73 @@ class Routes:
                 f"two models are called {deployment.name!r}; serve one of them under another name"
             )
         self._by_name[deployment.name] = deployment
+        if deployment.id:
+            self._by_id[deployment.id] = deployment
+        for index, key in self._keys(deployment):
+            index[key][deployment.name] = deployment
+
+    def remove(self, deployment: Deployment) -> None:
+        """Nobody finds it any more. Does nothing if it is not known."""
+        if self._by_name.get(deployment.name) is not deployment:
+            return
+        del self._by_name[deployment.name]
+        self._by_id.pop(deployment.id, None)
+        for index, key in self._keys(deployment):
+            index[key].pop(deployment.name, None)
+            if not index[key]:
+                del index[key]
 
     def all(self) -> list[Deployment]:
-        return list(self._by_name.values())
+        """All that are not stopped, in the order in which they became known."""
+        return [one for one in self._by_name.values() if not one.stopped]
+
+    def by_id(self, identity: str) -> Deployment | None:
+        return self._by_id.get(identity)
 
     def resolve(self, model: str) -> Deployment:
-        """The deployment that `model` means: its name, or its last segment if only one bears it.
+        """The deployment that `model` means.
 
         Raises:
             ModelNotFound: nothing is called so; the message lists what is served.
             InvalidRequest: several are.
         """
-        exact = self._by_name.get(model)
+        exact = self._by_name.get(model) or self._by_id.get(model)
         if exact is not None:
             return exact
-        last = _last_segment(model)
-        found = [one for one in self._by_name.values() if last and _last_segment(one.name) == last]
-        # `other-org/foal` is another model, not a short name of `paddock/foal`.
-        if len(found) == 1 and _is_short(model):
+        found = self._serving(self._by_model, model)
+        if not found and _is_short(model):
+            # `other-org/foal` is another model, not a short name of `paddock/foal`.
+            last = _last_segment(model)
+            found = self._serving(self._by_segment, last) or self._serving(self._by_model_segment, last)
+        if len(found) == 1:
             return found[0]
-        if len(found) > 1 and _is_short(model):
-            names = ", ".join(sorted(one.name for one in found))
+        if found:
+            names = ", ".join(sorted(one.name for one in found)[:_SHOWN])
             raise InvalidRequest(
-                f"model {model!r} is ambiguous; use one of {names}", param="model", code="model_ambiguous"
+                f"model {model[:200]!r} is ambiguous; use one of {names}",
+                param="model",
+                code="model_ambiguous",
             )
-        served = ", ".join(sorted(self._by_name)) or "none"
-        raise ModelNotFound(f"model {model!r} is not served here; served models: {served}", param="model")
+        raise ModelNotFound(
+            f"model {model[:200]!r} is not served here; served models: {self._served()}", param="model"
+        )
+
+    def _keys(self, deployment: Deployment) -> list[tuple[defaultdict[str, dict[str, Deployment]], str]]:
+        keys = [(self._by_segment, _last_segment(deployment.name))]
+        if deployment.model and deployment.model != deployment.name:
+            keys.append((self._by_model, deployment.model))
+            keys.append((self._by_model_segment, _last_segment(deployment.model)))
+        return keys
+
+    def _serving(self, index: defaultdict[str, dict[str, Deployment]], key: str) -> list[Deployment]:
+        """Those of the key; the stopped ones only if there are no others."""
+        found = list(index[key].values()) if key and key in index else []
+        return [one for one in found if not one.stopped] or found
+
+    def _served(self) -> str:
+        names = sorted(one.name for one in self.all())
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return (", ".join(names[:_SHOWN]) or "none") + more
 
 
 def _last_segment(name: str) -> str:

@@ -12,7 +12,7 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-from paddock.errors import EngineFailed, EngineTimeout
+from paddock.errors import EngineLost, EngineTimeout
 from paddock.inference.connection import ClosedUnused, Connection, Flow, Pool, Sink
 from paddock.inference.gather import AVAILABLE, Gather
 
@@ -119,7 +119,7 @@ class Upstream:
                 # this request, so a fresh connection may try once more.
                 if reused:
                     continue
-                raise EngineFailed("the engine closed the connection without an answer") from None
+                raise EngineLost("the engine closed the connection without an answer") from None
             return
 
     async def _exchange(self, connection: Connection, data: bytes, sink: Sink, gather: Gather | None) -> None:
@@ -155,7 +155,7 @@ class Upstream:
                 f"no connection to the engine at {self.base_url} in {CONNECT_SECONDS:g} s"
             ) from None
         except OSError as error:
-            raise EngineFailed(
+            raise EngineLost(
                 f"no connection to the engine at {self.base_url}: {error.strerror or error}"
             ) from error
         return connection

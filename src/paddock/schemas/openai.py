@@ -72,6 +72,23 @@ class Sampling(TypedDict, total=False):
     ]
     user: Annotated[str | None, Field(description="Accepted and not used.")]
     response_format: Annotated[dict[str, Any] | None, Field(description="json_object or json_schema.")]
+    guided_json: Annotated[
+        dict[str, Any] | str | None, Field(description="A JSON Schema that the answer follows.")
+    ]
+    guided_regex: Annotated[
+        str | None, Field(description="A regular expression that the whole answer matches.")
+    ]
+    guided_choice: Annotated[
+        Annotated[list[str], Field(min_length=1, fail_fast=True)] | None,
+        Field(description="Texts of which the answer is one."),
+    ]
+    guided_grammar: Annotated[
+        str | None, Field(description="A grammar, in Lark's notation or GBNF, that the answer follows.")
+    ]
+    include_stop_str_in_output: Annotated[
+        bool | None, Field(description="End the answer with the stop string that was met.")
+    ]
+    skip_special_tokens: Annotated[bool | None, Field(description="Leave special tokens out of the answer.")]
 
 
 @with_config(_WIRE)

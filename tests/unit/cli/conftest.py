@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from paddock.cli import main
+from tests.unit.cli.terminal import Terminal
 from tests.unit.clients.server import Respond, Server
 
 
@@ -44,3 +45,17 @@ def paddock(
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    """Runs commands at terminals of their own."""
+    terminals: list[Terminal] = []
+
+    def start(*arguments: str, **more: str) -> Terminal:
+        terminals.append(Terminal(*arguments, **more))
+        return terminals[-1]
+
+    yield start
+    for each in terminals:
+        each.close()

@@ -2,81 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
-import select
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.unit.cli.openai_server import answering, chunk
+from tests.unit.cli.terminal import Terminal
 from tests.unit.clients.server import Exchange, Server
 
-pty = pytest.importorskip("pty")
 Serve = Callable[..., Server]
-
-
-class Terminal:
-    """A `paddock` process at a terminal of its own."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._fd, theirs = pty.openpty()
-        environment = {**os.environ, "TERM": "dumb", "PYTHONWARNINGS": "error"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "paddock", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=environment,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self.seen = ""
-
-    def type(self, text: str) -> None:
-        os.write(self._fd, text.encode())
-
-    def wait_for(self, text: str) -> str:
-        """What came up to and including `text`, which is a regular expression."""
-        while not (match := re.search(text, self.seen)):
-            assert select.select([self._fd], [], [], 15)[0], f"waited for {text} after {self.seen}"
-            try:
-                self.seen += os.read(self._fd, 4096).decode()
-            except OSError as error:  # Linux says EIO when the process is gone
-                raise AssertionError(self.seen) from error
-        before, self.seen = self.seen[: match.end()], self.seen[match.end() :]
-        return before
-
-    def interrupt(self) -> None:
-        """Ctrl-C, as a person would: not in the very moment in which the prompt appeared.
-
-        A signal between readline's writing the prompt and its waiting for input is seen at the next key.
-        """
-        time.sleep(0.4)
-        self.process.send_signal(signal.SIGINT)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._fd)
-
-
-@pytest.fixture
-def terminal() -> Iterator[Callable[..., Terminal]]:
-    terminals: list[Terminal] = []
-
-    def start(*arguments: str) -> Terminal:
-        terminals.append(Terminal(*arguments))
-        return terminals[-1]
-
-    yield start
-    for each in terminals:
-        each.close()
 
 
 def test_conversation_and_commands(serve: Serve, terminal: Callable[..., Terminal], tmp_path: Path) -> None:

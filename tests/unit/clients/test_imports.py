@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from tests.unit.clients.server import Server
 from tests.unit.clients.shapes import MODELS
 
@@ -14,9 +16,9 @@ REFUSING = """
 import sys
 
 REFUSED = {
-    "aiohttp", "click", "fireworks", "gguf", "granian", "httptools", "huggingface_hub", "jinja2", "numpy",
-    "openai", "orjson", "ray", "requests", "rich", "sqlalchemy", "starlette", "torch", "transformers",
-    "uvicorn", "uvloop", "xllamacpp",
+    "aiohttp", "click", "fireworks", "gguf", "granian", "httptools", "huggingface_hub", "jinja2",
+    "langchain_core", "langchain_openai", "numpy", "openai", "orjson", "ray", "requests", "rich",
+    "sqlalchemy", "starlette", "torch", "transformers", "uvicorn", "uvloop", "xllamacpp",
 }
 
 class Refuse:
@@ -53,8 +55,47 @@ print(fireworks.Model.list().data[0].id, asyncio.run(fireworks.Model.alist()).da
     assert run(program, FIREWORKS_API_BASE=server.url) == "foal foal"
 
 
-def test_pulls_in_nothing_of_the_server() -> None:
-    program = "import sys, paddock.clients.fireworks; print(*sorted(sys.modules))"
+def test_llm_engine_needs_no_more(serve: Callable[..., Server]) -> None:
+    server = serve(
+        lambda exchange: exchange.answer(
+            {"model_endpoints": []}
+            if exchange.method == "GET"
+            else {"request_id": "r", "output": {"text": "hay", "num_completion_tokens": 1}}
+        )
+    )
+    program = (
+        REFUSING
+        + """
+import asyncio
+from paddock.clients.llm_engine import Completion, Model
+print(Model.list().model_endpoints, asyncio.run(Completion.acreate("pony", "A horse eats")).output.text)
+"""
+    )
+    assert run(program, LLM_ENGINE_BASE_PATH=server.url) == "[] hay"
+
+
+def test_cortecs_needs_no_more(serve: Callable[..., Server]) -> None:
+    server = serve(lambda exchange: exchange.answer({"hardware_types": []}))
+    program = (
+        REFUSING
+        + """
+import asyncio
+from paddock.clients.cortecs import AsyncCortecs, Cortecs
+print(Cortecs().get_all_hardware_types(), asyncio.run(AsyncCortecs().get_available_hardware_types()))
+from paddock.clients.langchain import DedicatedLLM
+try:
+    DedicatedLLM(Cortecs(), "paddock/foal").start_up()
+except ImportError as error:
+    print(error)
+"""
+    )
+    said = "[] []\nDedicatedLLM needs LangChain: pip install langchain-openai"
+    assert run(program, CORTECS_API_BASE_URL=server.url).startswith(said)
+
+
+@pytest.mark.parametrize("client", ["cortecs", "fireworks", "llm_engine"])
+def test_pulls_in_nothing_of_the_server(client: str) -> None:
+    program = f"import sys, paddock.clients.{client}; print(*sorted(sys.modules))"
     loaded = run(program).split()
     ours = {name.split(".")[1] for name in loaded if name.startswith("paddock.")}
     assert ours <= {"clients", "errors", "schemas", "settings"}

@@ -14,8 +14,8 @@ from paddock.engines.llama_cpp import convert as module
 from paddock.engines.llama_cpp.convert import convert
 from paddock.engines.llama_cpp.fingerprint import NOTES, fingerprint_file
 from paddock.engines.llama_cpp.gguf import writer
-from paddock.engines.llama_cpp.gguf.header import read_header
 from paddock.errors import StartupError
+from paddock.weights.gguf_header import read_header
 from tests.unit.engines.tiny import write_llama
 
 

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paddock.engines.engine import EngineOptions
 from paddock.engines.llama_cpp.child import parse
-from paddock.engines.llama_cpp.launch import KEY_VARIABLE, LlamaCppWheel, LlamaServer, choose_engine, flags
+from paddock.engines.llama_cpp.launch import (
+    KEY_VARIABLE,
+    LlamaCppWheel,
+    LlamaServer,
+    choose_engine,
+    connections,
+    flags,
+)
+from paddock.errors import StartupError
 
 OPTIONS = EngineOptions(
     weights=Path("model.gguf"),
@@ -24,8 +33,26 @@ class TestLaunch:
     def test_the_key_is_in_the_environment_only(self, engine: LlamaCppWheel | LlamaServer) -> None:
         launch = engine.launch(OPTIONS, 1234)
         assert not [word for word in launch.argv if "secret" in word]
-        assert launch.env == {KEY_VARIABLE: "secret"}
+        assert launch.env[KEY_VARIABLE] == "secret"
         assert "secret" not in repr(launch)
+
+    def test_each_gateway_gets_connections_of_its_own(self) -> None:
+        one, three = (flags(replace(OPTIONS, gateways=number), 1234) for number in (1, 3))
+        threads = [int(words[words.index("--threads-http") + 1]) for words in (one, three)]
+        assert threads[1] - threads[0] == 2 * connections(OPTIONS.slots)
+
+    def test_a_native_server_sees_the_gpus_that_it_was_given_and_no_others(self) -> None:
+        server = LlamaServer(Path("llama-server"))
+        given = server.launch(replace(OPTIONS, gpus=(1, 3)), 1234)
+        assert given.env["CUDA_VISIBLE_DEVICES"] == "1,3"
+        assert given.argv[-2:] == ["--n-gpu-layers", "999"]
+        without = server.launch(OPTIONS, 1234)
+        assert without.env["CUDA_VISIBLE_DEVICES"] == ""
+        assert "--n-gpu-layers" not in without.argv
+
+    def test_the_wheel_has_no_cuda_and_says_so(self) -> None:
+        with pytest.raises(StartupError, match=r"CPUs only; for GPUs set llama_server"):
+            LlamaCppWheel().launch(replace(OPTIONS, gpus=(0,)), 1234)
 
     def test_a_native_server_is_used_where_one_is_set(self) -> None:
         argv = choose_engine(Path("native")).launch(OPTIONS, 1234).argv

@@ -11,7 +11,8 @@ import pytest
 
 from bench import answers
 from paddock.errors import EngineFailed, EngineTimeout, PaddockError
-from paddock.gateway.openai.streams import DONE, Relayed, Rewritten, parse_event, prompt_progress
+from paddock.gateway.openai.streams import Relayed, Rewritten
+from paddock.gateway.sse import DONE, parse_event, prompt_progress
 
 WHOLE = b"".join(answers.events("chat", 6, include_usage=True))
 WITHOUT = b"".join(answers.events("chat", 6))

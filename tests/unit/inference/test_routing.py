@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from paddock.errors import StartupError
-from paddock.inference import routing
+from paddock.inference import deployment as deployment_module
 from paddock.inference.routing import Deployment, Replica, Routes
 from paddock.inference.upstream import Upstream
 
@@ -20,7 +20,7 @@ class TestRoutes:
 class TestBusy:
     def test_requests_that_share_time_count_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [10.0]
-        monkeypatch.setattr(routing.time, "perf_counter", lambda: now[0])
+        monkeypatch.setattr(deployment_module.time, "perf_counter", lambda: now[0])
         replica = Replica(Upstream("http://127.0.0.1:1/v1", None, 1))
         idle = Replica(Upstream("http://127.0.0.1:2/v1", None, 1))
         deployment = Deployment("a", "attached", "a", replicas=[replica, idle])

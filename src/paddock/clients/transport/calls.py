@@ -19,7 +19,9 @@ class Call(Generic[T]):
         parse: makes the result from the parsed JSON of the answer, or of each event of a stream;
             a ValueError from it means that the server's answer is not understood.
         body: sent as JSON, pydantic models included; None sends no body.
+        form: sent as an HTML form would be, instead of `body`.
         params: the query string.
+        headers: sent beside the transport's own; one of the same name takes that one's place.
         repeatable: sending it twice does no harm, so it may be sent again after a connection broke
             without an answer. Refused connections and statuses 429 and 503 are always tried again.
     """
@@ -28,7 +30,9 @@ class Call(Generic[T]):
     path: str
     parse: Callable[[Any], T]
     body: Any = None
+    form: Mapping[str, str] | None = None
     params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
     repeatable: bool = False
 
 

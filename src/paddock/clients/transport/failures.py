@@ -45,7 +45,7 @@ def from_exception(
         case httpx2.ConnectTimeout():
             return Failure("timeout", f"connecting to {url} took too long", url)
         case httpx2.TimeoutException():
-            return Failure("timeout", f"{url} sent nothing for {timeout:g} seconds (request_timeout)", url)
+            return Failure("timeout", f"{url} sent nothing for {timeout:g} seconds", url)
         case httpx2.ConnectError():
             return Failure("connection", f"cannot connect to {url}: {detail}", url)
         case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
@@ -90,9 +90,9 @@ def request_id(response: httpx2.Response) -> str | None:
 
 
 def said_by(body: Any) -> str | None:
-    """The message in an error body: OpenAI's, FastAPI's, or plain text; None when there is none."""
+    """The message in an error body: OpenAI's, FastAPI's, LLM Engine's or plain text; None without any."""
     if isinstance(body, dict):
-        for name in ("error", "message", "detail", "fault"):
+        for name in ("error", "message", "detail", "fault", "content"):
             if body.get(name):
                 return said_by(body[name])
         return json.dumps(body, ensure_ascii=False) if body else None

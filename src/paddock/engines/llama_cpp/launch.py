@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from paddock.engines.engine import Engine, EngineOptions, Launch, Request
+from paddock.errors import StartupError
 
+LOOPBACK = "127.0.0.1"
+ALL_LAYERS = "999"
 KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
 PROMPT_CACHE_MIB = 256
 SPARE_THREADS = 4  # for questions about its health, which must not wait
@@ -18,14 +21,19 @@ WARM_UP = Request(
 
 
 class LlamaCppWheel:
-    """The `xllamacpp` wheel: always there, but compiled without AVX-512."""
+    """The `xllamacpp` wheel: always there, but compiled without AVX-512 and without CUDA."""
 
     name = "llama.cpp"
     warm_up: ClassVar[Request | None] = WARM_UP
 
-    def launch(self, options: EngineOptions, port: int) -> Launch:
+    def launch(self, options: EngineOptions, port: int, host: str = LOOPBACK) -> Launch:
+        if options.gpus:
+            raise StartupError(
+                "the bundled llama.cpp runs on CPUs only; for GPUs set llama_server to a `llama-server` that"
+                " was compiled with CUDA, or choose a hardware type without GPUs"
+            )
         # -P: a file in the folder where the server was started must not shadow a module.
-        argv = [sys.executable, "-P", "-m", "paddock.engines.llama_cpp.child", *flags(options, port)]
+        argv = [sys.executable, "-P", "-m", "paddock.engines.llama_cpp.child", *flags(options, port, host)]
         return Launch(argv, {KEY_VARIABLE: options.api_key})
 
 
@@ -38,8 +46,16 @@ class LlamaServer:
     def __init__(self, binary: Path) -> None:
         self.binary = binary
 
-    def launch(self, options: EngineOptions, port: int) -> Launch:
-        return Launch([str(self.binary), *flags(options, port)], {KEY_VARIABLE: options.api_key})
+    def launch(self, options: EngineOptions, port: int, host: str = LOOPBACK) -> Launch:
+        env = {
+            KEY_VARIABLE: options.api_key,
+            # NVML counts along the PCI bus, CUDA by speed unless told.
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            # Without a GPU of its own it must not see any: it would take memory that others were promised.
+            "CUDA_VISIBLE_DEVICES": ",".join(map(str, options.gpus)),
+        }
+        offload = ["--n-gpu-layers", ALL_LAYERS] if options.gpus else []
+        return Launch([str(self.binary), *flags(options, port, host), *offload], env)
 
 
 def choose_engine(llama_server: Path | None) -> Engine:
@@ -47,17 +63,17 @@ def choose_engine(llama_server: Path | None) -> Engine:
     return LlamaServer(llama_server) if llama_server else LlamaCppWheel()
 
 
-def connections(options: EngineOptions) -> int:
-    """Connections that the engine answers at once: it has a thread for each, idle ones included."""
-    return options.slots + 4
+def connections(slots: int) -> int:
+    """Connections that one gateway process may have open: the engine has a thread for each, idle ones too."""
+    return slots + 4
 
 
-def flags(options: EngineOptions, port: int) -> list[str]:
+def flags(options: EngineOptions, port: int, host: str = LOOPBACK) -> list[str]:
     """llama-server's flags, which the wheel's child takes too: see `child.py`."""
     values: dict[str, str | int | None] = {
         "--model": str(options.weights),
         "--alias": options.alias,
-        "--host": "127.0.0.1",
+        "--host": host,
         "--port": port,
         "--ctx-size": options.context_length * options.slots,
         "--parallel": options.slots,
@@ -65,7 +81,7 @@ def flags(options: EngineOptions, port: int) -> list[str]:
         "--batch-size": options.batch,
         "--ubatch-size": options.batch,
         "--cache-ram": PROMPT_CACHE_MIB,
-        "--threads-http": connections(options) + SPARE_THREADS,
+        "--threads-http": options.gateways * connections(options.slots) + SPARE_THREADS,
         "--log-verbosity": 1,  # errors: it warns about ordinary requests, and a log must not grow for ever
         "--jinja": None,
         "--metrics": None,

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from paddock.engines.llama_cpp import stops, vllm_names
+from paddock.engines.llama_cpp.guided import GUIDED, guide
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.inference import relay
 from paddock.inference.routing import Deployment
@@ -42,9 +44,10 @@ _PASSED = frozenset(
         "dry_sequence_breakers",
         "xtc_probability",
         "xtc_threshold",
+        "timings_per_token",
     }
 )
-_TRANSLATED = frozenset(
+_TRANSLATED = GUIDED | frozenset(
     {
         "model",
         "stream",
@@ -56,10 +59,13 @@ _TRANSLATED = frozenset(
         "response_format",
         "logprobs",
         "context_length_exceeded_behavior",
+        "include_stop_str_in_output",
     }
 )
-_NO_EFFECT = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
-"""Bookkeeping for OpenAI's own platform: accepted because clients send it, and without any meaning here."""
+_NO_EFFECT = vllm_names.NO_EFFECT | frozenset(
+    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"}
+)
+"""Bookkeeping for other platforms: accepted because clients send it, and without any meaning here."""
 
 _REFUSED = {
     "functions": "use tools",
@@ -70,18 +76,22 @@ _REFUSED = {
     "suffix": "filling in the middle is not offered",
 }
 _COMMON = _PASSED | _TRANSLATED | _NO_EFFECT | frozenset(_REFUSED)
-CHAT = _COMMON | {
-    "messages",
-    "max_completion_tokens",
-    "top_logprobs",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "modalities",
-    "reasoning_effort",
-    "chat_template_kwargs",
-}
-COMPLETION = _COMMON | {"prompt", "echo", "best_of"}
+CHAT = (
+    _COMMON
+    | vllm_names.CHAT
+    | {
+        "messages",
+        "max_completion_tokens",
+        "top_logprobs",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "modalities",
+        "reasoning_effort",
+        "chat_template_kwargs",
+    }
+)
+COMPLETION = _COMMON | vllm_names.COMPLETION | {"prompt", "echo", "best_of"}
 
 # Sampling: OpenAI's defaults, where llama.cpp has others of its own. Streaming: only then llama.cpp surely
 # notices that its caller has left, and while it still reads the prompt only if it reports progress.
@@ -125,6 +135,9 @@ def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON
         body["logit_bias"] = _logit_bias(fields["logit_bias"], deployment)
     if "response_format" in fields:
         body |= _response_format(fields["response_format"], chat)
+    body |= guide(fields, chat=chat)
+    if fields.get("include_stop_str_in_output") and fields.get("stop"):
+        body |= stops.ASKED
     if not chat:
         return body, _completion_logprobs(fields, body)
     body["messages"] = [_message(message, index) for index, message in enumerate(fields["messages"])]
@@ -175,6 +188,7 @@ async def texts(deployment: Deployment, prompts: list[Any]) -> list[str]:
 def _refuse(fields: JSON, chat: bool) -> None:
     for name in _REFUSED.keys() & fields.keys():
         raise UnsupportedParameter(f"{name} cannot be honoured: {_REFUSED[name]}", param=name)
+    vllm_names.refuse_others(fields, chat=chat)
     if fields.get("store"):
         raise UnsupportedParameter("store: true cannot be honoured: answers are not kept", param="store")
     if fields.get("service_tier", "auto") not in ("auto", "default"):

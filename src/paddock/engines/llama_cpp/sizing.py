@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from paddock.engines.engine import EngineOptions
-from paddock.engines.llama_cpp.gguf.header import Header, read_header
+from paddock.engines.machine import available_cores, memory_size
 from paddock.errors import StartupError
+from paddock.weights.gguf_header import read_header
+from paddock.weights.needs import choose_slots, choose_threads
 
 DEFAULT_CONTEXT = 8192
-MOST_SLOTS = 16
-# The attention cache is allocated at the start, whole: a slot is paid for even while it is idle.
-CACHE_SHARE = 8
-LARGEST_CACHE = 4 * 1024**3
 # A batch cannot be interrupted: while it runs nobody gets a token and no caller who left is noticed.
 BATCH = 256
 BATCH_WITH_EMBEDDINGS = 512
-WEIGHTS_FOR_A_THREAD = 32 * 1024**2
 
 
 def size_engine(
@@ -29,6 +25,8 @@ def size_engine(
     slots: int = 0,
     threads: int = 0,
     embeddings: bool = False,
+    gateways: int = 1,
+    gpus: tuple[int, ...] = (),
 ) -> EngineOptions:
     """Options for serving the GGUF file `weights`. A 0 is chosen here, as documented in the settings.
 
@@ -49,43 +47,11 @@ def size_engine(
         alias=alias,
         api_key=api_key,
         context_length=length,
-        slots=slots or choose_slots(header, length, memory_size()),
-        threads=threads or choose_threads(weights.stat().st_size, available_cores()),
+        slots=slots or choose_slots(header.cache_bytes, length, memory_size()),
+        threads=threads or choose_threads(header.size, available_cores()),
         batch=length if header.embeds else BATCH_WITH_EMBEDDINGS if embeddings else BATCH,
         embeddings=embeddings or header.embeds,
         generates=not header.embeds,
+        gateways=gateways,
+        gpus=gpus,
     )
-
-
-def choose_slots(header: Header, context_length: int, memory: int) -> int:
-    """As many full contexts as fit into an eighth of the memory (at most 4 GiB), between 1 and 16."""
-    room = min(memory // CACHE_SHARE, LARGEST_CACHE)
-    return max(1, min(MOST_SLOTS, room // max(1, header.cache_bytes * context_length)))
-
-
-def choose_threads(size: int, cores: int) -> int:
-    """A thread for every 32 MiB of weights, as far as there are cores.
-
-    The threads wait for each other, spinning, hundreds of times for each token. Where another process has a
-    core that costs more than a small model gains: on two cores that were busy otherwise the bundled one made
-    500 tokens/s with one thread, and less than one with two.
-    """
-    return max(1, min(cores, size // WEIGHTS_FOR_A_THREAD))
-
-
-def memory_size() -> int:
-    """Bytes of memory that this process may use: the machine's, or less in a container."""
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
-        try:
-            size = min(size, int(limit.read_text()))
-        except (OSError, ValueError):
-            continue
-    return size
-
-
-def available_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1

@@ -10,8 +10,8 @@ import orjson
 
 from paddock.engines.parameters import dump
 from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response
-from paddock.gateway.openai.errors import refused
 from paddock.inference import relay
 from paddock.inference.relay import EngineRefused
 from paddock.inference.routing import Routes

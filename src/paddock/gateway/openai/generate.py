@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,25 +10,25 @@ import orjson
 
 from paddock.engines.parameters import Plan, plan
 from paddock.errors import PaddockError
+from paddock.gateway import whole
+from paddock.gateway.collect import merge_usage
+from paddock.gateway.counting import count_parts, finish_stream
+from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response
 from paddock.gateway.openai.answers import Shape
-from paddock.gateway.openai.collect import Collector
-from paddock.gateway.openai.errors import refused
-from paddock.gateway.openai.merge import Merged, merge_answers, merge_usage
-from paddock.gateway.openai.streams import DONE, Relayed, Rewritten, dump_event
+from paddock.gateway.openai.merge import Merged
+from paddock.gateway.openai.streams import Relayed, Rewritten
 from paddock.gateway.openai.tools import as_chunks, forced_tool_calls
+from paddock.gateway.sse import HEADERS, Ending, dump_event
 from paddock.inference import relay
 from paddock.inference.relay import EngineRefused
 from paddock.inference.routing import Deployment, Routes
 
 JSON = dict[str, Any]
-FOR_THE_COUNT = 1.0
-"""Seconds to wait for a brief answer whose caller has left."""
-STREAM_HEADERS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-request-id: %b\r\n"
 
 
 async def generate(
-    request: Request, fields: JSON, routes: Routes, *, chat: bool, fireworks: bool
+    request: Request, fields: JSON, routes: Routes, *, chat: bool, fireworks: bool, ending: Ending
 ) -> Response | None:
     """Answers a checked request; a stream is sent from here, and None returned.
 
@@ -42,7 +40,7 @@ async def generate(
     record.model = deployment.name
     try:
         planned = await plan(deployment, fields, chat=chat)
-        exchange = _Exchange(request, deployment, planned, chat, fireworks)
+        exchange = _Exchange(request, deployment, planned, chat, fireworks, ending)
         if planned.stream:
             record.streamed = True
             await exchange.stream()
@@ -56,74 +54,37 @@ class _Exchange:
     """What one request knows while it is answered."""
 
     def __init__(
-        self, request: Request, deployment: Deployment, planned: Plan, chat: bool, fireworks: bool
+        self,
+        request: Request,
+        deployment: Deployment,
+        planned: Plan,
+        chat: bool,
+        fireworks: bool,
+        ending: Ending,
     ) -> None:
         self.request = request
         self.deployment = deployment
         self.plan = planned
         self.chat = chat
         self.fireworks = fireworks
+        self.ending = ending
         self.shape = Shape(deployment.name, chat, fireworks, planned.top_logprobs)
-        self.path = b"/chat/completions" if chat else b"/completions"
+        self.path = whole.path(chat)
 
     # ---- whole answers
 
     async def answer(self) -> Response:
         if not self.plan.collect and not self.plan.brief:
             return await self._passed_on()
-        busy = self.deployment.busy()
-        try:
-            answer = await (self._brief() if self.plan.brief else self._collect())
-        finally:
-            self._note_pace(busy)
+        answer = await whole.answer(self.request, self.deployment, self.plan, chat=self.chat)
+        if self.plan.forced_tool:
+            answer = forced_tool_calls(answer, self.request.id)
         return Response(orjson.dumps(self._shape({**answer, "id": self._id()})))
 
     async def _passed_on(self) -> Response:
-        raw = await relay.fetch(self.deployment, self.path, self.plan.parts[0].body)
-        answer = _load(raw)
-        self._count(answer.get("usage"))
+        raw, answer = await whole.fetch(self.request, self.deployment, self.plan, chat=self.chat)
         shaped = self._shape(answer)
         return Response(raw if shaped is answer else orjson.dumps(shaped))
-
-    async def _brief(self) -> JSON:
-        """An answer that is soon over. A caller may leave meanwhile; his tokens count all the same."""
-        asking = asyncio.ensure_future(relay.fetch(self.deployment, self.path, self.plan.parts[0].body))
-        try:
-            return self._take_whole(await asyncio.shield(asking))
-        except asyncio.CancelledError:
-            with contextlib.suppress(PaddockError, TimeoutError):
-                async with asyncio.timeout(FOR_THE_COUNT):
-                    self._take_whole(await asking)
-            raise
-
-    def _take_whole(self, raw: bytes) -> JSON:
-        answer = _load(raw)
-        self._count(answer.get("usage"))
-        collector = Collector(self.chat)
-        try:
-            collector.take_whole(answer)
-            return collector.answer()
-        except (KeyError, TypeError, AttributeError) as error:
-            raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
-
-    async def _collect(self) -> JSON:
-        """One answer from the streams of all parts; what was generated counts in any case."""
-        parts = self.plan.parts
-        collectors = [Collector(self.chat) for _ in parts]
-        try:
-            await _gather(
-                [
-                    relay.collect(self.deployment, self.path, part.body, collector.feed)
-                    for part, collector in zip(parts, collectors, strict=True)
-                ]
-            )
-            whole = [collector.answer() for collector in collectors]
-        except BaseException:
-            self._count_parts(collectors)
-            raise
-        answer = whole[0] if len(whole) == 1 else merge_answers(whole, self.plan.choices_each)
-        self._count(answer.get("usage"))
-        return forced_tool_calls(answer, self.request.id) if self.plan.forced_tool else answer
 
     def _shape(self, answer: JSON) -> JSON:
         """The answer in the caller's dialect; the very same object if nothing had to change."""
@@ -150,7 +111,7 @@ class _Exchange:
     # ---- streams
 
     async def stream(self) -> None:
-        headers = STREAM_HEADERS % self.request.id.encode()
+        headers = HEADERS % self.request.id.encode()
         connection = self.request.connection
         if self.plan.forced_tool:
             await self._stream_forced_tool(headers)
@@ -162,18 +123,21 @@ class _Exchange:
                 outcome = await relay.stream(
                     self.deployment, self.path, parts[0].body, connection, headers, translator
                 )
-                self._finish_record(outcome.first, outcome.error)
+                finish_stream(self.request, outcome.first, outcome.error)
             finally:
                 self._count_parts([translator])
             return
         await self._stream_merged(headers)
 
     def _translator(self, include_usage: bool) -> Relayed | Rewritten:
-        if not self.fireworks and not self.plan.rewrite:
+        if not self.fireworks and not self.plan.rewrite and self.ending.done:
             names = (self.deployment.engine_model, self.deployment.name)
             return Relayed(include_usage, None if names[0] == names[1] else names)
         return Rewritten(
-            self._rewriter(), include_usage=include_usage and not self.fireworks, hold_last=self.fireworks
+            self._rewriter(),
+            include_usage=include_usage and not self.fireworks,
+            hold_last=self.fireworks,
+            ending=self.ending,
         )
 
     def _rewriter(
@@ -196,7 +160,7 @@ class _Exchange:
     async def _stream_merged(self, headers: bytes) -> None:
         """Several requests to the engine, one stream to the caller."""
         identity: JSON = {"id": self._id(), "created": int(time.time())}
-        merged = Merged(self.request.connection, headers)
+        merged = Merged(self.request.connection, headers, self.ending)
         for prompt, text in enumerate(self.plan.echo):
             for index in range(self.plan.choices_each):
                 position = prompt * self.plan.choices_each + index
@@ -208,7 +172,7 @@ class _Exchange:
             rewriter = self._rewriter(part.index, identity)
             last_usage = self._last_usage(translators)
             translators.append(
-                Rewritten(rewriter, hold_last=self.fireworks, done=False, last_usage=last_usage)
+                Rewritten(rewriter, hold_last=self.fireworks, ending=None, last_usage=last_usage)
             )
         streams = [
             relay.stream(self.deployment, self.path, part.body, merged.part(), headers, translator)
@@ -216,7 +180,7 @@ class _Exchange:
         ]
         error: PaddockError | None = None
         try:
-            outcomes = await _gather(streams)
+            outcomes = await whole.gather(streams)
             error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
         except EngineRefused as refusal:
             error = refused(refusal, "messages" if self.chat else "prompt")
@@ -233,7 +197,7 @@ class _Exchange:
             error,
             {**shell, "model": self.deployment.name, "choices": [], "usage": wanted} if wanted else None,
         )
-        self._finish_record(merged.first, error)
+        finish_stream(self.request, merged.first, error)
 
     def _last_usage(self, translators: Sequence[Rewritten]) -> Callable[[], JSON | None]:
         """Of several parts only the one that ends last tells the usage, and that of all."""
@@ -247,70 +211,17 @@ class _Exchange:
 
     async def _stream_forced_tool(self, headers: bytes) -> None:
         """A call is only known to be one when its JSON is whole, so it is sent in one piece."""
-        answer = {**await self._collect(), "id": self._id()}
+        answer = await whole.collect(self.request, self.deployment, self.plan, chat=self.chat)
+        answer = {**forced_tool_calls(answer, self.request.id), "id": self._id()}
         chunks = [
             self.shape.chunk(chunk, {})
             for chunk in as_chunks(answer, self.plan.include_usage, self.fireworks)
         ]
         connection = self.request.connection
         connection.start_stream(200, headers)
-        connection.write(b"".join(dump_event(chunk) for chunk in chunks) + DONE)
+        connection.write(b"".join(dump_event(chunk) for chunk in chunks) + self.ending.done)
         connection.end_stream()
-        self._finish_record(time.perf_counter(), None)
+        finish_stream(self.request, time.perf_counter(), None)
 
-    # ---- counting
-
-    def _count(self, usage: JSON | None) -> None:
-        if isinstance(usage, dict) and usage:
-            record = self.request.record
-            record.prompt_tokens = usage.get("prompt_tokens") or 0
-            record.completion_tokens = usage.get("completion_tokens") or 0
-            record.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-
-    def _note_pace(self, busy: float) -> None:
-        """`busy` is what the deployment said of itself before it was asked."""
-        if len(self.plan.parts) == 1:  # several wait for each other
-            took = time.perf_counter() - self.request.started
-            at_once = (self.deployment.busy() - busy) / took
-            self.deployment.pace.note(self.request.record.completion_tokens, took, at_once)
-
-    def _count_parts(self, parts: Sequence[Collector | Relayed | Rewritten]) -> None:
-        """Also of parts that were cut short: each piece held a token, but the first of a chat the role."""
-        counted = [
-            part.usage
-            or {
-                "prompt_tokens": part.prompt_tokens,
-                "completion_tokens": max(0, part.pieces - self.chat),
-            }
-            for part in parts
-        ]
-        self._count(counted[0] if len(counted) == 1 else merge_usage(counted, self.plan.choices_each))
-
-    def _finish_record(self, first: float, error: PaddockError | None) -> None:
-        record = self.request.record
-        record.status = 200
-        record.first_token = first - self.request.started if first else 0.0
-        if error is not None:
-            record.outcome = error.code
-
-
-async def _gather(awaitables: list[Any]) -> list[Any]:
-    """Like asyncio.gather, but the first failure cancels the rest and is raised bare."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
-
-
-def _load(raw: bytes) -> JSON:
-    try:
-        answer = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise relay.broken_answer("it is not JSON") from None
-    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
-        raise relay.broken_answer("it has no choices")
-    return answer
+    def _count_parts(self, parts: Sequence[Relayed | Rewritten]) -> None:
+        count_parts(self.request.record, parts, chat=self.chat, choices_each=self.plan.choices_each)

@@ -1,36 +1,16 @@
-"""Several answers of an engine as one: for a list of prompts, or `n` choices of one prompt."""
+"""Several streams of an engine as one: for a list of prompts, or `n` choices of one prompt."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from paddock.errors import PaddockError
-from paddock.gateway.openai.streams import DONE, dump_event, error_event
+from paddock.gateway.sse import Ending, dump_event
 from paddock.inference.relay import Downstream
 
 JSON = dict[str, Any]
-
-
-def merge_usage(usages: Sequence[JSON | None], choices_each: int) -> JSON | None:
-    """The sum; a prompt that was sent once for each of its choices counts once, as in OpenAI's API."""
-    known = [usage or {} for usage in usages]
-    if not any(known):
-        return None
-    prompt = sum(usage.get("prompt_tokens", 0) for usage in known[::choices_each])
-    completion = sum(usage.get("completion_tokens", 0) for usage in known)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-def merge_answers(answers: Sequence[JSON], choices_each: int) -> JSON:
-    """One answer with all choices in order, under the first one's id."""
-    choices = [{**answer["choices"][0], "index": index} for index, answer in enumerate(answers)]
-    return {
-        **answers[0],
-        "choices": choices,
-        "usage": merge_usage([answer.get("usage") for answer in answers], choices_each),
-    }
 
 
 class Merged:
@@ -42,13 +22,14 @@ class Merged:
         first: `time.perf_counter()` at the first bytes; 0.0 before.
     """
 
-    def __init__(self, downstream: Downstream, headers: bytes) -> None:
+    def __init__(self, downstream: Downstream, headers: bytes, ending: Ending) -> None:
         self.preface: list[JSON] = []
         self.started = False
         self.first = 0.0
         self.paused = downstream.paused
         self._downstream = downstream
         self._headers = headers
+        self._ending = ending
         self._parts: list[_Part] = []
         downstream.on_pause = lambda: self._each(lambda part: part.on_pause)
         downstream.on_resume = lambda: self._each(lambda part: part.on_resume)
@@ -74,9 +55,9 @@ class Merged:
         """Ends the stream with the error, or with the usage chunk if there is one."""
         self.start()
         if error is not None:
-            self._downstream.write(error_event(error))
+            self._downstream.write(self._ending.error(error))
         else:
-            self._downstream.write((dump_event(last) if last else b"") + DONE)
+            self._downstream.write((dump_event(last) if last else b"") + self._ending.done)
         self._downstream.end_stream()
 
     def _each(self, callback: Callable[[_Part], Callable[[], None] | None]) -> None:

@@ -1,17 +1,21 @@
-"""The OpenAI/Fireworks dialect at `/v1` and `/inference/v1`."""
+"""The OpenAI/Fireworks dialect at `/v1`, `/inference/v1`, and pinned to one instance."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
 
+from paddock.errors import NotFound
 from paddock.gateway.app import Mount, Route
 from paddock.gateway.http import Request, Response
 from paddock.gateway.openai.embed import embed
 from paddock.gateway.openai.errors import error_body
 from paddock.gateway.openai.generate import generate
+from paddock.gateway.openai.streams import ENDING
+from paddock.gateway.sse import Ending
 from paddock.gateway.validate import parse
 from paddock.inference.routing import Deployment, Routes
 from paddock.schemas.openai import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
@@ -24,38 +28,73 @@ _HELLO = {"model": "foal", "messages": [{"role": "user", "content": "What is the
 _CAPITAL = {"model": "foal", "prompt": "The capital of France is", "max_tokens": 8}
 
 
+Scope = Callable[[Request], Routes]
+"""The models that a request can mean."""
+
+
 def mounts(routes: Routes) -> list[Mount]:
-    """Both faces: `/v1` in OpenAI's shapes, `/inference/v1` in those of the published Fireworks client."""
+    """All faces: `/v1` in OpenAI's shapes, also for one instance only, and `/inference/v1` in those of the
+    published Fireworks client.
+    """
+
+    def everything(request: Request) -> Routes:
+        return routes
+
+    def one_instance(request: Request) -> Routes:
+        identity = request.params["instance"]
+        deployment = routes.by_id(identity)
+        if deployment is None:
+            raise NotFound(f"there is no instance {identity[:140]!r}", code="instance_not_found")
+        return Routes([deployment])
+
     return [
-        Mount("/v1", "OpenAI", error_body, _routes(routes, fireworks=False)),
-        Mount("/inference/v1", "Fireworks", error_body, _routes(routes, fireworks=True)),
+        Mount("/v1", "OpenAI", error_body, _routes(everything, fireworks=False)),
+        Mount("/inference/v1", "Fireworks", error_body, _routes(everything, fireworks=True)),
+        Mount(
+            "/instances/{instance}/v1",
+            "One instance",
+            error_body,
+            _routes(one_instance, fireworks=False),
+            "The OpenAI routes of one deployment, by its id: the `base_url` of a Cortecs instance.",
+        ),
     ]
 
 
-def _routes(routes: Routes, *, fireworks: bool) -> list[Route]:
+def completion_routes(routes: Routes, *, fireworks: bool = False, ending: Ending = ENDING) -> list[Route]:
+    """Chat and plain completions, for this dialect's mounts and for those of others who speak it in part."""
+    return _completion_routes(lambda request: routes, fireworks, ending)
+
+
+def _completion_routes(scope: Scope, fireworks: bool, ending: Ending) -> list[Route]:
+    async def chat(request: Request) -> Response | None:
+        fields, routes = parse(_CHAT, request.body), scope(request)
+        return await generate(request, fields, routes, chat=True, fireworks=fireworks, ending=ending)
+
+    async def complete(request: Request) -> Response | None:
+        fields, routes = parse(_COMPLETION, request.body), scope(request)
+        return await generate(request, fields, routes, chat=False, fireworks=fireworks, ending=ending)
+
+    return [
+        Route("POST", "/chat/completions", chat, "Answer a conversation.", body=_CHAT, example=_HELLO),
+        Route("POST", "/completions", complete, "Continue a text.", body=_COMPLETION, example=_CAPITAL),
+    ]
+
+
+def _routes(scope: Scope, *, fireworks: bool) -> list[Route]:
     async def list_models(request: Request) -> Response:
-        data = [_model(deployment, fireworks) for deployment in routes.all()]
+        data = [_model(deployment, fireworks) for deployment in scope(request).all()]
         return Response(orjson.dumps({"object": "list", "data": data}))
 
     async def get_model(request: Request) -> Response:
-        return Response(orjson.dumps(_model(routes.resolve(request.params["model"]), fireworks)))
-
-    async def chat(request: Request) -> Response | None:
-        return await generate(request, parse(_CHAT, request.body), routes, chat=True, fireworks=fireworks)
-
-    async def complete(request: Request) -> Response | None:
-        return await generate(
-            request, parse(_COMPLETION, request.body), routes, chat=False, fireworks=fireworks
-        )
+        return Response(orjson.dumps(_model(scope(request).resolve(request.params["model"]), fireworks)))
 
     async def embeddings(request: Request) -> Response:
-        return await embed(request, parse(_EMBEDDING, request.body), routes)
+        return await embed(request, parse(_EMBEDDING, request.body), scope(request))
 
     return [
         Route("GET", "/models", list_models, "The served models."),
         Route("GET", "/models/{model}", get_model, "One served model, by any of its names."),
-        Route("POST", "/chat/completions", chat, "Answer a conversation.", body=_CHAT, example=_HELLO),
-        Route("POST", "/completions", complete, "Continue a text.", body=_COMPLETION, example=_CAPITAL),
+        *_completion_routes(scope, fireworks, ENDING),
         Route("POST", "/embeddings", embeddings, "Vectors for texts.", body=_EMBEDDING),
     ]
 
@@ -71,4 +110,4 @@ def _model(deployment: Deployment, fireworks: bool) -> dict[str, Any]:
         return model
     if deployment.context_length:
         model["context_length"] = deployment.context_length
-    return {**model, "engine": deployment.engine, "ready": bool(deployment.replicas)}
+    return {**model, "engine": deployment.engine, "ready": deployment.serves}

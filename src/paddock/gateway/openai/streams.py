@@ -12,12 +12,14 @@ from typing import Any
 
 import orjson
 
-from paddock.errors import EngineFailed, PaddockError
+from paddock.engines.llama_cpp.stops import pop_stop
+from paddock.errors import PaddockError
 from paddock.gateway.openai.answers import fireworks_usage
-from paddock.gateway.openai.errors import engine_error, error_body
+from paddock.gateway.openai.errors import error_body
+from paddock.gateway.sse import DONE, Ending, cut_off, dump_event, parse_event, prompt_progress
 
 JSON = dict[str, Any]
-DONE = b"data: [DONE]\n\n"
+ENDING = Ending(DONE, lambda error: b"data: %b\n\n" % error_body(error))
 
 
 class Relayed:
@@ -34,11 +36,14 @@ class Relayed:
     """
 
     def __init__(self, include_usage: bool, rename: tuple[str, str] | None = None) -> None:
+        self._include_usage = include_usage
+        self._rename = _renaming(*rename) if rename else None
+        self.restart()
+
+    def restart(self) -> None:
         self.usage: JSON | None = None
         self.prompt_tokens = 0
         self.pieces = 0
-        self._include_usage = include_usage
-        self._rename = _renaming(*rename) if rename else None
         self._rest = b""
         self._last = b""
         self._done = False
@@ -76,11 +81,11 @@ class Relayed:
         if self._done:
             return last
         if self.usage is None and not _FINISHED.search(self._last):
-            raise _cut_off()
+            raise cut_off()
         return last + DONE
 
     def fail(self, error: PaddockError) -> bytes:
-        return error_event(error)
+        return ENDING.error(error)
 
     def _look(self, event: bytes) -> bytes:
         chunk = parse_event(event)
@@ -113,7 +118,7 @@ class Rewritten:
         include_usage: whether the caller asked for the usage chunk.
         hold_last: keep the chunk with the finish reason back until the usage can be put into it, which is
             where Fireworks sends it.
-        done: whether this ends the caller's stream; a part of a merged one leaves that to the whole.
+        ending: how the caller's stream ends; None for a part of a merged one, which leaves that to the whole.
         last_usage: gives the usage to put into the last chunk, if it is not this stream's own.
 
     Attributes:
@@ -126,17 +131,20 @@ class Rewritten:
         *,
         include_usage: bool = False,
         hold_last: bool = False,
-        done: bool = True,
+        ending: Ending | None = ENDING,
         last_usage: Callable[[], JSON | None] | None = None,
     ) -> None:
-        self.usage: JSON | None = None
-        self.prompt_tokens = 0
-        self.pieces = 0
         self._rewrite = rewrite
         self._include_usage = include_usage
         self._hold_last = hold_last
-        self._done = done
+        self._ending = ending
         self._last_usage = last_usage
+        self.restart()
+
+    def restart(self) -> None:
+        self.usage: JSON | None = None
+        self.prompt_tokens = 0
+        self.pieces = 0
         self.released = False
         self._held: JSON | None = None
         self._finished = False
@@ -151,11 +159,11 @@ class Rewritten:
     def finish(self) -> bytes:
         last = self.feed(b"\n\n") if self._rest.strip() else b""
         if not self._finished:
-            raise _cut_off()
-        return last + self._release() + (DONE if self._done else b"")
+            raise cut_off()
+        return last + self._release() + (self._ending.done if self._ending else b"")
 
     def fail(self, error: PaddockError) -> bytes:
-        return self._release() + (error_event(error) if self._done else b"")
+        return self._release() + (self._ending.error(error) if self._ending else b"")
 
     def _event(self, event: bytes) -> bytes:
         chunk = parse_event(event)
@@ -169,9 +177,12 @@ class Rewritten:
         usage = chunk.pop("usage", None)
         if usage:
             self.usage = usage
+        stop = pop_stop(chunk)
         choices = chunk.get("choices")
         if not choices:
             return self._usage_chunk(chunk)
+        if stop:
+            _append(choices, stop)
         rewritten = self._rewrite(chunk, self._offsets)
         for choice in choices:
             text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
@@ -206,44 +217,15 @@ class Rewritten:
         return dump_event(held)
 
 
-def parse_event(event: bytes) -> JSON | None:
-    """The JSON object of one event; None for `[DONE]`, comments and other fields.
-
-    Raises:
-        PaddockError: the event is an error.
-        EngineFailed: it is not JSON.
-    """
-    data = b"".join(line[5:].lstrip() for line in event.split(b"\n") if line.startswith(b"data:"))
-    if event.startswith(b"error:"):
-        data = event[6:].strip()
-    if not data or data == b"[DONE]":
-        return None
-    try:
-        chunk = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        raise EngineFailed("the engine sent an event that is not JSON") from None
-    if not isinstance(chunk, dict):
-        raise EngineFailed("the engine sent an event that is not an object")
-    if event.startswith(b"error:") or chunk.get("error"):
-        raise engine_error(502, data, None)
-    return chunk
-
-
-def prompt_progress(chunk: JSON) -> int | None:
-    """The prompt's length from a chunk by which llama.cpp reports that it is still reading the prompt."""
-    progress = chunk.get("prompt_progress")
-    return int(progress.get("total", 0)) if isinstance(progress, dict) else None
-
-
-def dump_event(chunk: JSON) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(chunk)
-
-
-def error_event(error: PaddockError) -> bytes:
-    return b"data: %b\n\n" % error_body(error)
-
-
 _ABSENT: Any = object()
+
+
+def _append(choices: list[JSON], text: str) -> None:
+    """Puts the text behind that of the choices that end here."""
+    for choice in choices:
+        if choice.get("finish_reason"):
+            place, name = (choice["delta"], "content") if "delta" in choice else (choice, "text")
+            place[name] = (place.get(name) or "") + text
 
 
 def _is_marked(data: bytes) -> bool:
@@ -262,10 +244,6 @@ def _is_marked(data: bytes) -> bool:
 
 
 _FINISHED = re.compile(rb'"finish_reason":\s*"')
-
-
-def _cut_off() -> EngineFailed:
-    return EngineFailed("the engine's stream ended before its answer did")
 
 
 def _renaming(engine_name: str, name: str) -> Callable[[bytes], bytes]:

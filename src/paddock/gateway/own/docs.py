@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter
 from paddock import __version__
 from paddock.gateway.app import Mount, Route
 
-_REF = "#/components/schemas/{model}"
+_NAME = re.compile(r"\{(\w+)\}")
 
 
 def openapi(mounts: Sequence[Mount]) -> dict[str, Any]:
@@ -37,7 +38,9 @@ def page(mounts: Sequence[Mount]) -> bytes:
     groups = [
         {
             "title": mount.title,
-            "prefix": mount.prefix or "/",
+            "prefix": mount.prefix,
+            "anchor": _slug(mount),
+            "summary": mount.summary,
             "routes": [_entry(mount, route) for route in mount.routes],
         }
         for mount in mounts
@@ -48,16 +51,28 @@ def page(mounts: Sequence[Mount]) -> bytes:
 
 def _entry(mount: Mount, route: Route) -> dict[str, Any]:
     path = mount.prefix + route.pattern
-    curl = f"curl http://127.0.0.1:8800{path}"
-    if route.example is not None:
-        curl += f" \\\n  -H 'content-type: application/json' \\\n  -d '{json.dumps(route.example)}'"
     return {
         "method": route.method,
         "path": path,
         "summary": route.summary,
-        "curl": curl,
+        "curl": _curl(route, path),
         "fields": _fields(route),
+        "query": route.query,
     }
+
+
+def _curl(route: Route, path: str) -> str:
+    body = route.example is not None
+    # With a body curl posts, without one it gets.
+    method = "" if route.method == ("POST" if body else "GET") else f"-X {route.method} "
+    curl = f"curl {method}http://127.0.0.1:8800{path}"
+    if body:
+        curl += f" \\\n  -H 'content-type: application/json' \\\n  -d '{json.dumps(route.example)}'"
+    return curl
+
+
+def _slug(mount: Mount) -> str:
+    return re.sub(r"[^\w.-]+", "-", mount.prefix).strip("-") or "server"
 
 
 def _operation(mount: Mount, route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -65,21 +80,28 @@ def _operation(mount: Mount, route: Route, schemas: dict[str, Any]) -> dict[str,
         "summary": route.summary,
         "tags": [mount.title],
         "responses": {
-            "200": {"description": "OK"},
+            "2XX": {"description": "OK"},
             "default": {"description": "An error in the dialect's shape"},
         },
     }
-    names = [part[1:-1] for part in route.pattern.split("/") if part.startswith("{")]
-    if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _NAME.findall(mount.prefix + route.pattern)
+    ]
+    parameters += [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in route.query.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
     if isinstance(route.body, TypeAdapter):
-        schema = route.body.json_schema(ref_template=_REF)
-        schemas.update(schema.pop("$defs", {}))
-        name = schema.get("title", "Body")
-        schemas[name] = schema
-        content = {"schema": {"$ref": _REF.format(model=name)}}
+        # Dialects have types of the same names.
+        prefix = f"{_slug(mount)}."
+        schema = route.body.json_schema(ref_template=f"#/components/schemas/{prefix}{{model}}")
+        found = {**schema.pop("$defs", {}), schema.get("title", "Body"): schema}
+        schemas.update({prefix + name: definition for name, definition in found.items()})
+        reference = f"#/components/schemas/{prefix}{schema.get('title', 'Body')}"
+        content: dict[str, Any] = {"schema": {"$ref": reference}}
         if route.example is not None:
             content["example"] = route.example
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -90,6 +112,7 @@ def _fields(route: Route) -> list[dict[str, Any]]:
     if not isinstance(route.body, TypeAdapter):
         return []
     schema = route.body.json_schema()
+    properties: dict[str, Any] = schema.get("properties", {})
     required = set(schema.get("required", ()))
     return [
         {
@@ -98,7 +121,7 @@ def _fields(route: Route) -> list[dict[str, Any]]:
             "required": name in required,
             "text": spec.get("description", ""),
         }
-        for name, spec in sorted(schema["properties"].items(), key=lambda item: item[0] not in required)
+        for name, spec in sorted(properties.items(), key=lambda item: item[0] not in required)
     ]
 
 

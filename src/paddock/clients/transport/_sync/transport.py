@@ -7,8 +7,9 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import httpx2
 
@@ -32,6 +33,7 @@ class Transport:
         base_url: what the paths of calls are below.
         error: makes the exception to raise from a failure.
         api_key: sent as a bearer token; None sends none.
+        headers: sent with every call.
         timeout: seconds without a byte from the server after which a request fails, and the time within
             which it is sent again; None waits for ever.
     """
@@ -42,6 +44,7 @@ class Transport:
         error: Callable[[Failure], Exception],
         *,
         api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = 600.0,
         retry: Retry | None = None,
     ) -> None:
@@ -52,6 +55,7 @@ class Transport:
         self._headers = {"user-agent": _USER_AGENT, "accept": "application/json"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
+        self._headers.update(_lower(headers))
 
     def request(self, call: Call[T]) -> T:
         """The parsed answer."""
@@ -120,9 +124,13 @@ class Transport:
         headers = dict(self._headers)
         if stream:
             headers["accept"] = "text/event-stream"
+        headers.update(_lower(call.headers))
         try:
             content = None
-            if call.body is not None:
+            if call.form is not None:
+                content = urlencode(call.form).encode()
+                headers["content-type"] = "application/x-www-form-urlencoded"
+            elif call.body is not None:
                 content = encode(call.body)
                 headers["content-type"] = "application/json"
             client = client_for(origin(self._base_url))
@@ -154,6 +162,11 @@ class Transport:
             return call.parse(value)
         except ValueError as error:
             raise self._error(failures.unreadable(response, url, str(error), value)) from error
+
+
+def _lower(headers: Mapping[str, str] | None) -> dict[str, str]:
+    # The case of a header's name means nothing, but in a dictionary it would make two of one.
+    return {name.lower(): value for name, value in (headers or {}).items()}
 
 
 def _log_values(call: Call[Any], url: str, response: httpx2.Response, began: float) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from paddock.engines.llama_cpp.gguf.rope import Rope, read_rope
 from paddock.errors import StartupError
+from paddock.weights.config import context_length
 
 # Mistral is Llama to llama.cpp. Llama's rotation pairs neighbouring numbers there but halves of the head in
 # transformers, so its Q and K rows are reordered; Qwen's rotation is the same in both.
@@ -93,7 +94,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
             kv_heads=int(config.get("num_key_value_heads") or heads),
             head_dim=head_dim,
             vocab_size=int(config["vocab_size"]),
-            context_length=_context_length(config),
+            context_length=context_length(config),
             norm_epsilon=float(config.get("rms_norm_eps", 1e-6)),
             tied=bool(config.get("tie_word_embeddings", False)),
             query_bias=name == "qwen2" or bias,
@@ -177,13 +178,3 @@ def _refuse_unusual(config: Mapping[str, Any]) -> None:
         )
     if config.get("hidden_act", "silu") != "silu":
         raise StartupError(f"activation {config['hidden_act']!r} is not supported, only silu")
-
-
-def _context_length(config: Mapping[str, Any]) -> int:
-    """llama.cpp attends to everything in these architectures: within the window that is the same."""
-    length = int(config["max_position_embeddings"])
-    window = config.get("sliding_window")
-    slides = "sliding_attention" in (config.get("layer_types") or []) or (
-        config.get("use_sliding_window", True) and not config.get("layer_types")
-    )
-    return min(length, int(window)) if window and slides else length

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,28 +71,6 @@ def read_chat_templates(folder: Path, tokenizer_config: Mapping[str, Any]) -> di
     except UnicodeDecodeError as error:
         raise StartupError(f"{folder / TEMPLATE_FILE} is not UTF-8: {error}") from error
     return templates
-
-
-def read_json(folder: Path, name: str, required: bool = False) -> dict[str, Any]:
-    """A JSON object from the checkpoint, empty when the file is not there.
-
-    Raises:
-        StartupError: it is required and missing, or is no JSON object.
-    """
-    try:
-        value = json.loads((folder / name).read_bytes())
-    except FileNotFoundError:
-        if required:
-            hint = ""
-            if name == "tokenizer.json":
-                hint = "; transformers makes one: AutoTokenizer.from_pretrained(x).save_pretrained(x)"
-            raise StartupError(f"{folder} has no {name}, which the conversion needs{hint}") from None
-        return {}
-    except ValueError as error:
-        raise StartupError(f"{folder / name} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise StartupError(f"{folder / name} must hold a JSON object")
-    return value
 
 
 def _listed(config: Mapping[str, Any]) -> list[int | None]:

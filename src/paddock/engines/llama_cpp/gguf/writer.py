@@ -9,18 +9,19 @@ from typing import IO, Any
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 
-from paddock.engines.llama_cpp.gguf import architecture, safetensors
+from paddock.engines.llama_cpp.gguf import architecture
 from paddock.engines.llama_cpp.gguf.architecture import Architecture, Planned
 from paddock.engines.llama_cpp.gguf.encoding import Q8_BLOCK, Array, WeightsType, encode, encoded_size
-from paddock.engines.llama_cpp.gguf.safetensors import Tensor
+from paddock.engines.llama_cpp.gguf.safetensors import STORAGE, open_tensor
 from paddock.engines.llama_cpp.gguf.special_tokens import (
     SpecialTokens,
     read_chat_templates,
-    read_json,
     read_special_tokens,
 )
 from paddock.engines.llama_cpp.gguf.tokenizer import Vocabulary, read_vocabulary
 from paddock.errors import StartupError
+from paddock.weights.config import read_json
+from paddock.weights.safetensors_header import Tensor, read_index
 
 CHUNK = 8 * 1024 * 1024  # numbers held in memory at once
 ALIGNMENT = 32
@@ -46,7 +47,7 @@ def write_gguf(folder: Path, target: Path, weights_type: str, progress: Progress
     """
     config = read_json(folder, "config.json", required=True)
     model = architecture.read_architecture(config)
-    tensors = safetensors.read_index(folder)
+    tensors = read_index(folder)
     plan = _check_tensors(model, tensors)
     kind = choose_type(tensors) if weights_type == "auto" else weights_type
     if kind not in FILE_TYPE:
@@ -82,7 +83,7 @@ def _check_tensors(model: Architecture, tensors: dict[str, Tensor]) -> list[Plan
         found = tensors.get(item.source)
         if found is None:
             raise StartupError(f"the checkpoint has no tensor {item.source}")
-        if found.dtype not in safetensors.STORAGE:
+        if found.dtype not in STORAGE:
             raise StartupError(
                 f"tensor {item.source} has type {found.dtype}; only F32, F16 and BF16 can be converted"
             )
@@ -183,7 +184,7 @@ def _write(
 
 def _chunks(item: Planned, tensor: Tensor) -> Iterator[Array]:
     """Runs of whole rows in the order in which llama.cpp wants them."""
-    source: Any = tensor.open()
+    source: Any = open_tensor(tensor)
     order = interleave(item.shape[0], item.heads) if item.heads else None
     row = int(np.prod(item.shape[1:]))
     step = max(1, CHUNK // row)

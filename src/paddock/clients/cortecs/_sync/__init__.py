@@ -1,0 +1,1 @@
+"""The client without `await`: generated, see `tools/unasync.py`."""

@@ -1,0 +1,73 @@
+"""Guided decoding by the names that vLLM's users know, for what llama.cpp has: a JSON schema or a grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from paddock.engines.llama_cpp.grammars.choice import from_choice
+from paddock.engines.llama_cpp.grammars.grammar import from_grammar
+from paddock.engines.llama_cpp.grammars.regex import from_regex
+from paddock.errors import InvalidRequest
+
+JSON = dict[str, Any]
+
+_GRAMMARS: dict[str, Callable[[Any, str], str]] = {
+    "guided_regex": from_regex,
+    "guided_choice": from_choice,
+    "guided_grammar": from_grammar,
+}
+GUIDED = frozenset({"guided_json", *_GRAMMARS})
+
+
+def guide(fields: JSON, *, chat: bool) -> JSON:
+    """What the engine's body gets for the `guided_*` field of a request; empty if there is none.
+
+    Raises:
+        InvalidRequest: there are several, or another field that says what the answer must look like, or it
+            cannot be followed.
+    """
+    given = [name for name in ("guided_json", *_GRAMMARS) if name in fields]
+    if not given:
+        return {}
+    name = given[0]
+    others = given[1:] + [
+        other for other in ("response_format", "grammar", "tools") if _shapes(fields, other)
+    ]
+    if others:
+        raise InvalidRequest(
+            f"{name} does not go together with {' and '.join(others)}: an answer can follow one of them only",
+            param=name,
+        )
+    if name != "guided_json":
+        return {"grammar": _GRAMMARS[name](fields[name], name)}
+    schema = _schema(fields[name])
+    if not chat:
+        return {"json_schema": schema}
+    return {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "guided_json", "schema": schema}}
+    }
+
+
+def _shapes(fields: JSON, name: str) -> bool:
+    """Whether the field says what the answer must look like."""
+    value = fields.get(name)
+    if name == "response_format":
+        return value is not None and value.get("type") != "text"
+    if name == "tools":
+        return bool(value) and fields.get("tool_choice") != "none"
+    return value is not None
+
+
+def _schema(given: Any) -> JSON:
+    """vLLM takes a schema as text, too."""
+    if isinstance(given, str):
+        try:
+            given = orjson.loads(given)
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequest(f"guided_json is not valid JSON: {error}", param="guided_json") from None
+    if not isinstance(given, dict):
+        raise InvalidRequest("guided_json must be a JSON Schema, which is an object", param="guided_json")
+    return given

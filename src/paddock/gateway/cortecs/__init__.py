@@ -1,0 +1,1 @@
+"""The Cortecs dialect: every deployment as an instance on priced hardware."""

@@ -1,0 +1,152 @@
+"""The verbs on model endpoints, which are those on deployments in this dialect's words."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from paddock.errors import Conflict, InvalidRequest, ModelNotFound
+from paddock.gateway.http import Request, Response, query_values
+from paddock.gateway.llm_engine.bodies import read_create, read_update
+from paddock.gateway.llm_engine.errors import own_fields
+from paddock.gateway.llm_engine.translate import (
+    asked_before,
+    create_wish,
+    details,
+    names,
+    new_details,
+    update_wish,
+)
+from paddock.gateway.llm_engine.views import endpoint, task_id
+from paddock.schemas.hardware import HardwareType
+from paddock.schemas.own import Deployment
+from paddock.services import deployments, gateways
+from paddock.services.gateways import Gateways
+from paddock.services.hardware import hardware_types
+from paddock.services.platform import Platform, nodes
+
+JSON = dict[str, Any]
+PROJECT = deployments.LOCAL
+LISTED = {
+    "name": "Only the endpoint of this name.",
+    "order_by": "`oldest` (which is the default), `newest` or `alphabetical`.",
+}
+
+
+async def create(request: Request, platform: Platform) -> Response:
+    """Answers POST model-endpoints.
+
+    Raises:
+        InvalidRequest: a field is wrong, or names something that is not there; the name is taken.
+    """
+    given = read_create(request.body)
+    with own_fields(names(given)):
+        wish = create_wish(given, await platform.types())
+        try:
+            made = await deployments.create(
+                platform, PROJECT, wish, details=details(given, wish.hardware_type)
+            )
+        except ModelNotFound as error:
+            raise _not_found(error) from error
+    return _answer({"endpoint_creation_task_id": task_id(made)})
+
+
+async def get(request: Request, platform: Platform) -> Response:
+    """Answers GET model-endpoints/{name}.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = await deployments.get(platform, PROJECT, request.params["name"])
+    types, load = await _surroundings(platform)
+    return _answer(endpoint(found, types, _queued(found, load)))
+
+
+async def list_all(request: Request, platform: Platform) -> Response:
+    """Answers GET model-endpoints with every endpoint of the project, whichever dialect made it."""
+    values = query_values(request, LISTED)
+    found = (await deployments.list_page(platform, PROJECT)).deployments
+    if "name" in values:
+        found = [one for one in found if one.name == values["name"]]
+    order = values.get("order_by", "oldest")
+    if order not in ("oldest", "newest", "alphabetical"):
+        raise InvalidRequest(
+            f"order_by must be oldest, newest or alphabetical, not {order[:40]!r}", param="order_by"
+        )
+    if order == "alphabetical":
+        found.sort(key=lambda one: one.name)
+    elif order == "newest":
+        found.reverse()
+    types, load = await _surroundings(platform)
+    return _answer({"model_endpoints": [endpoint(one, types, _queued(one, load)) for one in found]})
+
+
+async def update(request: Request, platform: Platform) -> Response:
+    """Answers PUT model-endpoints/{name}. At most 0 workers stops it; more start it again.
+
+    Raises:
+        NotFound: there is none.
+        InvalidRequest: a field is wrong, or names something that is not there.
+        Conflict: it is being deleted.
+    """
+    before = await deployments.get(platform, PROJECT, request.params["name"])
+    given = read_update(request.body, asked_before(before))
+    with own_fields(names(given)):
+        wish = update_wish(given, asked_before(before), await platform.types())
+        if given.get("max_workers") == 0 and given.get("min_workers"):
+            raise InvalidRequest(
+                f"min_workers must be at most max_workers, and {given['min_workers']} is more than 0",
+                param="min_workers",
+            )
+        try:
+            after = await deployments.update(
+                platform, PROJECT, before.id, wish, details=new_details(given, before, wish)
+            )
+        except ModelNotFound as error:
+            raise _not_found(error) from error
+    if given.get("max_workers") == 0 and after.status != "stopped":
+        after = await _stop(platform, after)
+    return _answer({"endpoint_creation_task_id": task_id(after)})
+
+
+async def delete(request: Request, platform: Platform) -> Response:
+    """Answers DELETE model-endpoints/{name}.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is being deleted already.
+    """
+    await deployments.delete(platform, PROJECT, request.params["name"])
+    return _answer({"deleted": True})
+
+
+async def _stop(platform: Platform, deployment: Deployment) -> Deployment:
+    try:
+        return await deployments.stop(platform, PROJECT, deployment.id)
+    except Conflict as error:
+        if error.code != "already_stopped":
+            raise
+        return deployment
+
+
+async def _surroundings(platform: Platform) -> tuple[dict[str, HardwareType], Gateways]:
+    now = time.time()
+    known, load = await platform.store.read(lambda session: (nodes(session), gateways.alive(session, now)))
+    return hardware_types(known, platform.hardware), load
+
+
+def _queued(deployment: Deployment, load: Gateways) -> int:
+    """Requests that are at a gateway and not yet at a worker."""
+    sent = sum(load.in_flight(replica.id) for replica in deployment.replicas)
+    return max(0, load.demand(deployment.id) - sent)
+
+
+def _not_found(error: ModelNotFound) -> InvalidRequest:
+    """The endpoint's address is right: what is not found is named in the body."""
+    return InvalidRequest(error.message, param=error.param, code=error.code)
+
+
+def _answer(body: JSON) -> Response:
+    return Response(orjson.dumps(body))

@@ -1,0 +1,109 @@
+"""Deployments in Paddock's own API: what is wished, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from paddock.errors import InvalidRequest, NotFound
+from paddock.gateway.app import Route
+from paddock.gateway.http import Request, Response, query_values
+from paddock.gateway.own.query import number
+from paddock.gateway.validate import parse_whole
+from paddock.schemas.own import CreateDeployment, Deployment, ScaleDeployment, UpdateDeployment
+from paddock.services import deployments
+from paddock.services.deployments import LOCAL
+from paddock.services.platform import Platform
+
+PAGE = 100
+LARGEST_PAGE = 1000
+_CREATE = TypeAdapter(CreateDeployment)
+_UPDATE = TypeAdapter(UpdateDeployment)
+_SCALE = TypeAdapter(ScaleDeployment)
+_LIST = {"limit": f"1 to {LARGEST_PAGE}, by default {PAGE}", "after": "the `next` of the page before"}
+_EXAMPLE = {"model": "paddock/foal", "name": "my-foal", "min_workers": 1, "max_workers": 2}
+
+Verb = Callable[[Platform, str, str], Awaitable[Deployment]]
+
+
+def routes(platform: Platform) -> list[Route]:
+    async def list_page(request: Request) -> Response:
+        values = query_values(request, _LIST)
+        limit = number(values, "limit", PAGE, least=1, most=LARGEST_PAGE)
+        try:
+            page = await deployments.list_page(platform, LOCAL, limit=limit, after=values.get("after"))
+        except NotFound as error:
+            raise InvalidRequest(f"after: {error.message}; begin again without it", param="after") from None
+        body = {"data": page.deployments, "next": page.next}
+        return Response(_PAGE.dump_json(body))
+
+    async def create(request: Request) -> Response:
+        asked = parse_whole(_CREATE, request.body)
+        return _answer(await deployments.create(platform, LOCAL, asked), status=201)
+
+    async def get(request: Request) -> Response:
+        return _answer(await deployments.get(platform, LOCAL, request.params["name"]))
+
+    async def update(request: Request) -> Response:
+        asked = _with_defaults(parse_whole(_UPDATE, request.body))
+        return _answer(await deployments.update(platform, LOCAL, request.params["name"], asked))
+
+    async def scale(request: Request) -> Response:
+        asked = parse_whole(_SCALE, request.body)
+        given = {name: value for name, value in asked if value is not None}
+        if not given:
+            raise InvalidRequest("give min_workers, max_workers or both", param="min_workers")
+        wish = UpdateDeployment(**given)
+        return _answer(await deployments.update(platform, LOCAL, request.params["name"], wish))
+
+    def verb(apply: Verb) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return _answer(await apply(platform, LOCAL, request.params["name"]))
+
+        return endpoint
+
+    one = "/deployments/{name}"
+    return [
+        Route("GET", "/deployments", list_page, "All deployments, page by page.", query=_LIST),
+        Route("POST", "/deployments", create, "Deploy a model.", body=_CREATE, example=_EXAMPLE),
+        Route("GET", one, get, "One deployment with its replicas, by name or id."),
+        Route("PATCH", one, update, "Change what is given.", body=_UPDATE, example={"per_worker": 4}),
+        Route("DELETE", one, verb(deployments.delete), "End its engines and forget it."),
+        Route("POST", f"{one}/stop", verb(deployments.stop), "Stop it until it is started again."),
+        Route("POST", f"{one}/start", verb(deployments.start), "Start a stopped or failed one again."),
+        Route(
+            "POST",
+            f"{one}/scale",
+            scale,
+            "Change the bounds of its workers.",
+            body=_SCALE,
+            example={"min_workers": 0, "max_workers": 4},
+        ),
+    ]
+
+
+_PAGE: TypeAdapter[Any] = TypeAdapter(dict[str, list[Deployment] | str | None])
+
+
+def _answer(deployment: Deployment, status: int = 200) -> Response:
+    return Response(deployment.model_dump_json().encode(), status)
+
+
+def _with_defaults(asked: UpdateDeployment) -> UpdateDeployment:
+    """What was given as null, as what it is by default.
+
+    Raises:
+        InvalidRequest: nothing was given, or a field that has no default as null.
+    """
+    given = asked.model_dump(exclude_unset=True)
+    if not given:
+        names = ", ".join(UpdateDeployment.model_fields)
+        raise InvalidRequest(f"nothing is given that would change; there is: {names}")
+    for name in [name for name, value in given.items() if value is None]:
+        field = CreateDeployment.model_fields[name]
+        if field.is_required():
+            raise InvalidRequest(f"{name} must not be null", param=name)
+        given[name] = {} if name == "labels" else field.default
+    return UpdateDeployment.model_validate(given)

@@ -1,0 +1,214 @@
+"""Keeps a gateway's routes as the store has them, and tells the controller what this gateway has to do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import math
+import time
+
+from paddock.errors import PaddockError
+from paddock.inference.deployment import Deployment, Replica
+from paddock.inference.pace import Pace
+from paddock.inference.routing import Routes
+from paddock.inference.upstream import Upstream
+from paddock.services import gateways
+from paddock.services.platform import Platform
+from paddock.services.serving import Served, ServedReplica, changed_since
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+"""Between two looks for changes that other processes made; those of this one ring."""
+POLL_WHILE_DRAINING = 0.02
+HEARTBEAT_SECONDS = 1.0
+
+
+class Sync:
+    """
+    Args:
+        identity: this gateway's, unique.
+        processes: how many gateways share the engines.
+    """
+
+    def __init__(self, platform: Platform, routes: Routes, identity: str, processes: int = 1) -> None:
+        self._platform = platform
+        self._store = platform.store
+        self._routes = routes
+        self._identity = identity
+        self._processes = processes
+        self._seen = -1
+        self._live: dict[str, Deployment] = {}
+        self._leaving: list[Replica] = []
+        self._bell = asyncio.Event()
+        self._told: gateways.Report | None = None
+        self._told_at = -math.inf
+        self._unlisten = self._store.on_change(self._bell.set)
+
+    async def catch_up(self) -> None:
+        """The routes are as the store has them now.
+
+        Raises:
+            StoreFailed: it cannot be read.
+        """
+        seen = self._seen
+        newest, changed = await self._store.read(lambda session: changed_since(session, seen))
+        for served in changed:
+            self._apply(served)
+        self._seen = newest
+
+    async def run(self) -> None:
+        """Until it is cancelled. Without the store it serves on with what it knows."""
+        failing = False
+        while True:
+            try:
+                await self.catch_up()
+                await self._report()
+                failing = False
+            except PaddockError as error:
+                if not failing:
+                    log.error("the store is not to be had, serving goes on without it: %s", error.message)
+                failing = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_WHILE_DRAINING if self._leaving else POLL_SECONDS):
+                    await self._bell.wait()
+            self._bell.clear()
+
+    async def close(self) -> None:
+        """Ends the connections to engines; the controller waits for this gateway no more."""
+        self._unlisten()
+        for deployment in self._live.values():
+            for replica in deployment.replicas:
+                replica.upstream.close()
+        for replica in self._leaving:
+            replica.upstream.close()
+        with contextlib.suppress(PaddockError):
+            await self._store.write(lambda session: gateways.leave(session, self._identity))
+
+    # ---- from the store
+
+    def _apply(self, served: Served) -> None:
+        deployment = self._routes.by_id(served.id)
+        if served.gone:
+            if deployment is not None:
+                self._routes.remove(deployment)
+                self._set_replicas(deployment, [])
+                self._live.pop(served.id, None)
+            return
+        if deployment is None or deployment.model != served.model or deployment.name != served.name:
+            replacing, deployment = deployment, self._new(served)
+            if replacing is not None:
+                deployment.replicas = replacing.replicas
+                self._routes.remove(replacing)
+            self._routes.add(deployment)
+        _describe(deployment, served, self._processes)
+        known = {replica.id: replica for replica in deployment.replicas}
+        self._set_replicas(
+            deployment, [known.get(one.id) or self._replica(one, served) for one in served.replicas]
+        )
+        if deployment.replicas:
+            self._live[served.id] = deployment
+
+    def _new(self, served: Served) -> Deployment:
+        settings = self._platform.settings
+        deployment = Deployment(
+            served.name,
+            served.engine,
+            served.name,
+            id=served.id,
+            model=served.model,
+            created=int(served.created_at),
+            patience=settings.start_timeout,
+            most_waiting=settings.queue_size,
+        )
+        deployment.on_wait = lambda: self._wake(deployment)
+        return deployment
+
+    def _replica(self, one: ServedReplica, served: Served) -> Replica:
+        settings, facts = self._platform.settings, served.facts
+        connections = facts.get("connections") or 0
+        upstream = Upstream(
+            f"{one.address}/v1",
+            one.key,
+            settings.request_timeout,
+            limit=connections or None,
+            closes=served.engine == "llama.cpp",
+        )
+        return Replica(upstream, one.id, limit=(facts.get("slots") or 1) + settings.queue_size)
+
+    def _set_replicas(self, deployment: Deployment, replicas: list[Replica]) -> None:
+        self._leaving += [one for one in deployment.replicas if one not in replicas]
+        deployment.set_replicas(replicas)
+
+    def _wake(self, deployment: Deployment) -> None:
+        self._live[deployment.id] = deployment
+        self._bell.set()
+
+    # ---- to the store
+
+    async def _report(self) -> None:
+        now = time.time()
+        report = self._look(now)
+        # When requests came is only told along with the rest: a long stream changes nothing else.
+        changed = self._told is None or report != dataclasses.replace(self._told, used=report.used)
+        if not changed and now - self._told_at < HEARTBEAT_SECONDS:
+            return
+        self._told, self._told_at = report, now
+        await self._store.write(
+            lambda session: gateways.report(session, self._identity, now, report, news=changed), ring=changed
+        )
+
+    def _look(self, now: float) -> gateways.Report:
+        in_flight: dict[str, int] = {}
+        demand: dict[str, int] = {}
+        used: dict[str, float] = {}
+        for replica in [one for one in self._leaving if not one.in_flight]:
+            self._leaving.remove(replica)
+            replica.upstream.close()
+        for replica in self._leaving:
+            in_flight[replica.id] = replica.in_flight
+        for identity, deployment in list(self._live.items()):
+            for replica in deployment.replicas:
+                if replica.in_flight:
+                    in_flight[replica.id] = replica.in_flight
+            if deployment.peak:
+                demand[identity] = deployment.peak
+            if deployment.used or deployment.peak:
+                used[identity] = now
+            deployment.peak, deployment.used = deployment.in_flight + deployment.waiting, False
+            if not deployment.replicas and not deployment.waiting and not deployment.in_flight:
+                del self._live[identity]
+        return gateways.Report(self._seen, in_flight, demand, used)
+
+
+def _describe(deployment: Deployment, served: Served, processes: int) -> None:
+    facts = served.facts
+    deployment.context_length = served.context_length
+    deployment.generates = bool(facts.get("generates", True))
+    deployment.embeds = bool(facts.get("embeds"))
+    deployment.tools = bool(facts.get("tools", True))
+    deployment.vocabulary = int(facts.get("vocabulary") or 0)
+    deployment.sampling = facts.get("sampling") or {}
+    slots = int(facts.get("slots") or 0)
+    # Each gateway sees only its own requests, so it reckons with its share of the engine.
+    share = max(1, slots // processes) if slots else 0
+    if deployment.pace.slots != share:
+        deployment.pace = Pace(share)
+    deployment.stopped = served.wanted != "serve"
+    deployment.wakes = not deployment.stopped and served.status != "failed"
+    deployment.asleep = served.status == "asleep"
+    deployment.problem = _problem(served)
+
+
+def _problem(served: Served) -> str:
+    if served.wanted == "stop":
+        return "it was stopped; start it again to use it"
+    if served.wanted == "delete":
+        return "it is being deleted"
+    if served.status == "failed":
+        return f"it could not start: {served.reason}"
+    if served.status == "asleep":
+        return "it is asleep and did not wake in time"
+    return served.reason or "it is still starting"

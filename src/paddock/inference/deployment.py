@@ -1,0 +1,236 @@
+"""A served model as the gateway knows it: its replicas, who takes a request, and who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from paddock.errors import RateLimited, Unavailable
+from paddock.inference.affinity import Affinity
+from paddock.inference.pace import Pace
+from paddock.inference.upstream import Upstream
+
+SUSPECT_SECONDS = 1.0
+"""How long a replica that broke a connection is left out; the controller takes a dead one away sooner."""
+
+
+@dataclass(slots=True, eq=False)
+class Replica:
+    """One engine that can take requests now.
+
+    Attributes:
+        id: the store's; empty for a server that somebody else runs.
+        limit: requests that it may have at once, those that wait in it included.
+        in_flight: requests that it works on; `begin` and `end` count them.
+        suspect_until: not used before this time of `time.monotonic()`.
+    """
+
+    upstream: Upstream
+    id: str = ""
+    limit: float = math.inf
+    in_flight: int = 0
+    suspect_until: float = 0.0
+    _busy: float = 0.0
+    _since: float = 0.0
+
+    def begin(self) -> None:
+        self._busy, self._since = self.busy(), time.perf_counter()
+        self.in_flight += 1
+
+    def end(self) -> None:
+        self._busy, self._since = self.busy(), time.perf_counter()
+        self.in_flight -= 1
+
+    def busy(self) -> float:
+        """Seconds of all requests so far, added up; what two of them share counts twice."""
+        return self._busy + self.in_flight * (time.perf_counter() - self._since)
+
+
+@dataclass(slots=True, eq=False)
+class Deployment:
+    """What the gateway knows of a served model.
+
+    Attributes:
+        name: what callers call it.
+        engine: `llama.cpp`, or `attached` for a server that somebody else runs.
+        engine_model: what the engine calls the model.
+        id: the store's; empty for an attached server.
+        model: the name of the model that it serves.
+        context_length: tokens of prompt and answer together; 0 if not known.
+        embeds: whether it answers /embeddings.
+        tools: whether its chat template renders tools.
+        vocabulary: number of token ids; 0 if not known.
+        sampling: the model's own defaults, as its generation_config.json gives them.
+        pace: how fast its replicas answer.
+        problem: why it has no replica, for a person.
+        stopped: on purpose; nothing wakes it.
+        asleep: scaled to zero.
+        wakes: whether a replica is on its way or comes when somebody asks, so that requests wait for one.
+        patience: seconds that a request waits for a replica.
+        most_waiting: requests that may wait for one at once.
+        peak: the most requests at once, in flight or waiting, since the controller was told.
+        used: whether there was a request since then.
+        on_wait: called when a request begins to wait.
+    """
+
+    name: str
+    engine: str
+    engine_model: str
+    id: str = ""
+    model: str = ""
+    context_length: int = 0
+    generates: bool = True
+    embeds: bool = False
+    tools: bool = True
+    vocabulary: int = 0
+    sampling: dict[str, float] = field(default_factory=dict)
+    owned_by: str = "paddock"
+    created: int = field(default_factory=lambda: int(time.time()))
+    replicas: list[Replica] = field(default_factory=list)
+    pace: Pace = field(default_factory=Pace)
+    problem: str = "it is still starting"
+    stopped: bool = False
+    asleep: bool = False
+    wakes: bool = False
+    patience: float = 0.0
+    most_waiting: int = 0
+    peak: int = 0
+    used: bool = False
+    on_wait: Callable[[], None] | None = None
+    in_flight: int = 0
+    waiting: int = 0
+    _affinity: Affinity = field(default_factory=Affinity)
+    _changed: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is as it was wished: it answers, or sleeps until somebody asks."""
+        return bool(self.replicas) or self.asleep
+
+    def busy(self) -> float:
+        """What `Replica.busy` says, in the mean of the replicas."""
+        return sum([replica.busy() for replica in self.replicas]) / max(1, len(self.replicas))
+
+    def longest(self, tokens: int) -> float:
+        """Seconds for an answer of so many tokens at the most; inf if it had to wait, or is not known."""
+        if any(replica.in_flight < self.pace.slots for replica in self.replicas):
+            return self.pace.longest(tokens)
+        return math.inf
+
+    def take(self, body: bytes = b"", tried: Collection[Replica] = ()) -> Replica | None:
+        """A replica for a request, counted until `leave`; None if there is none at the moment.
+
+        Args:
+            body: what will be sent, for its beginning.
+            tried: replicas that failed it already.
+
+        Raises:
+            RateLimited: all have more to do than they may.
+        """
+        replicas = self.replicas
+        if len(replicas) == 1 and not tried and not replicas[0].suspect_until:
+            replica = replicas[0]
+        else:
+            now = time.monotonic()
+            usable = [one for one in replicas if one.suspect_until <= now and one not in tried]
+            if not usable:
+                return None
+            replica = self._affinity.choose(body, usable) if len(usable) > 1 else usable[0]
+        if replica.in_flight >= replica.limit:
+            replica = min(replicas, key=lambda one: one.in_flight)
+            if replica.in_flight >= replica.limit:
+                raise self._full()
+        replica.begin()
+        self.in_flight += 1
+        self._note()
+        return replica
+
+    def leave(self, replica: Replica) -> None:
+        replica.end()
+        self.in_flight -= 1
+
+    def suspect(self, replica: Replica) -> None:
+        """It broke a connection: the next requests go elsewhere for a moment."""
+        if self.id:
+            replica.suspect_until = time.monotonic() + SUSPECT_SECONDS
+
+    def has_other(self, tried: Collection[Replica]) -> bool:
+        """Whether a request that these have failed can still be answered."""
+        return self.wakes or any(one not in tried for one in self.replicas)
+
+    async def wait(self, body: bytes = b"", tried: Collection[Replica] = ()) -> Replica:
+        """A replica as soon as there is one.
+
+        Raises:
+            Unavailable: none is on its way, or none came within `patience` seconds.
+            RateLimited: too many wait already.
+        """
+        if not self.wakes:
+            raise self._unavailable()
+        if self.waiting >= self.most_waiting:
+            raise self._full()
+        self.waiting += 1
+        self._note()
+        if self.on_wait is not None:
+            self.on_wait()
+        try:
+            async with asyncio.timeout(self.patience):
+                while True:
+                    await self._change()
+                    replica = self.take(body, tried)
+                    if replica is not None:
+                        return replica
+                    if not self.wakes:
+                        raise self._unavailable()
+        except TimeoutError:
+            raise self._unavailable() from None
+        finally:
+            self.waiting -= 1
+
+    def set_replicas(self, replicas: list[Replica]) -> None:
+        """What there is now; those who wait look again."""
+        for gone in [one for one in self.replicas if one not in replicas]:
+            self._affinity.forget(gone)
+        self.replicas = replicas
+        self.ring()
+
+    def ring(self) -> None:
+        """Makes those who wait look again."""
+        changed, self._changed = self._changed, []
+        for future in changed:
+            if not future.done():
+                future.set_result(None)
+
+    async def _change(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._changed.append(future)
+        # A suspicion ends without anybody ringing.
+        with_suspects = [one.suspect_until for one in self.replicas if one.suspect_until]
+        try:
+            async with asyncio.timeout(SUSPECT_SECONDS if with_suspects else None):
+                await future
+        except TimeoutError:
+            return
+        finally:
+            if future in self._changed:
+                self._changed.remove(future)
+
+    def _note(self) -> None:
+        self.used = True
+        demand = self.in_flight + self.waiting
+        if demand > self.peak:
+            self.peak = demand
+
+    def _full(self) -> RateLimited:
+        return RateLimited(
+            f"model {self.name!r} has {self.in_flight + self.waiting} requests running or waiting, and its"
+            " queue is full; try again in a moment",
+            code="queue_full",
+            retry_after=1,
+        )
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(f"model {self.name!r} has no engine ready: {self.problem}", retry_after=1)

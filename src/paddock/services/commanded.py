@@ -1,0 +1,85 @@
+"""The deployments that the command line names: there while it names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from paddock.errors import InvalidRequest, ModelNotFound, PaddockError, StartupError
+from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
+from paddock.services import deployments
+from paddock.services.deployments import LOCAL
+from paddock.services.platform import Platform, in_thread
+from paddock.store.tables import DeploymentRow
+
+ORIGIN = "command"
+
+
+async def ensure(platform: Platform, models: Sequence[str]) -> list[Deployment]:
+    """A deployment for each of these models, and none for those that an earlier command named.
+
+    Raises:
+        StartupError: a model cannot be read, or its name is taken by an attached server.
+    """
+    wished: dict[str, Deployment] = {}
+    for text in dict.fromkeys(models):
+        try:
+            one = await _ensure(platform, text)
+        except StartupError:
+            raise
+        except PaddockError as error:
+            raise StartupError(error.message) from error
+        if one.name in wished:
+            raise _two(one.name)
+        wished[one.name] = one
+    named = {one.id for one in wished.values()}
+    for identity in await platform.store.read(
+        lambda session: list(
+            session.scalars(
+                select(DeploymentRow.id).where(
+                    DeploymentRow.origin == ORIGIN,
+                    DeploymentRow.deleted_at.is_(None),
+                    DeploymentRow.wanted != "delete",
+                )
+            )
+        )
+    ):
+        if identity not in named:
+            await deployments.delete(platform, LOCAL, identity)
+    return list(wished.values())
+
+
+async def _ensure(platform: Platform, text: str) -> Deployment:
+    facts = await in_thread(lambda: platform.catalogue.find(text, None))
+    settings = platform.settings
+    known = await platform.store.read(lambda session: deployments.known(session, LOCAL, facts.name))
+    if known is None:
+        if facts.name in platform.reserved:
+            raise _two(facts.name)
+        asked = CreateDeployment(
+            model=text,
+            name=facts.name,
+            context_length=settings.context_length or None,
+        )
+        return await deployments.create(platform, LOCAL, asked, origin=ORIGIN)
+    # What the settings say now holds; how many workers there are is as it was.
+    changed = UpdateDeployment(
+        model=text,
+        context_length=settings.context_length or None,
+        slots=None,
+        threads=None,
+        quantize=None,
+        embeddings=None,
+    )
+    try:
+        one = await deployments.update(platform, LOCAL, known.id, changed)
+    except (InvalidRequest, ModelNotFound):
+        # The hardware that it was placed on may be gone.
+        reset = changed.model_copy(update={"hardware_type": None})
+        one = await deployments.update(platform, LOCAL, known.id, reset)
+    return await deployments.start(platform, LOCAL, one.id) if one.status == "stopped" else one
+
+
+def _two(name: str) -> StartupError:
+    return StartupError(f"two models are called {name!r}; serve one of them under another name")

@@ -1,0 +1,355 @@
+"""What can be done with deployments. Each verb says its wish in the store; the controller makes it true."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from paddock.errors import Conflict, InvalidRequest, NotFound
+from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
+from paddock.services import events
+from paddock.services.platform import Platform, in_thread, nodes
+from paddock.services.snapshots import snapshots
+from paddock.services.wishes import Wish, check_name, plan_wish
+from paddock.store.sessions import ChangeSession
+from paddock.store.tables import DeploymentRow
+
+LOCAL = "local"
+"""The project to which everything belongs while there are no keys."""
+_NEEDS_NEW_ENGINES = ("model", "source", "engine", "hardware_type", "context_length", "options")
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    Attributes:
+        next: what to give as `after` for the next page; None on the last one.
+    """
+
+    deployments: list[Deployment]
+    next: str | None
+
+
+async def create(
+    platform: Platform,
+    project: str,
+    asked: CreateDeployment,
+    *,
+    details: JSON | None = None,
+    named_by_id: bool = False,
+    origin: str = "api",
+) -> Deployment:
+    """A new deployment, which the controller begins to make true.
+
+    Args:
+        details: what the dialect's caller gave and wants to see again.
+        named_by_id: its name is its id, as that of a Cortecs instance.
+
+    Raises:
+        InvalidRequest: the name is taken or is none, or the wish cannot be: see `wishes.plan_wish`.
+        ModelNotFound: there is no such model.
+    """
+    wish = await _plan(platform, asked)
+    identity = f"dep-{secrets.token_hex(8)}"
+    name = identity if named_by_id else check_name(asked.name or wish.model)
+    if name in platform.reserved:
+        raise _taken(name)
+    details = {**(details or {}), "labels": asked.labels or {}}
+
+    def work(session: ChangeSession) -> Deployment:
+        if _find_name(session, project, name) is not None:
+            raise _taken(name)
+        now = time.time()
+        row = DeploymentRow(
+            id=identity,
+            project=project,
+            name=name,
+            details=details,
+            origin=origin,
+            wanted="serve",
+            max_workers=0,
+            generation=1,
+            status="pending",
+            created_at=now,
+            updated_at=now,
+            revision=session.revision,
+        )
+        _write(row, wish)
+        if wish.max_workers == 0:
+            mark_stopped(row, now)
+        session.add(row)
+        session.flush()
+        events.record(session, row, "created", f"{wish.model} on {wish.hardware_type}", now)
+        return snapshots(session, [row])[0]
+
+    return await platform.store.change(work)
+
+
+async def get(platform: Platform, project: str, name: str) -> Deployment:
+    """By name or id.
+
+    Raises:
+        NotFound: there is none, or it is another project's.
+    """
+    return await platform.store.read(lambda session: snapshots(session, [find(session, project, name)])[0])
+
+
+async def list_page(
+    platform: Platform, project: str, *, limit: int | None = None, after: str | None = None
+) -> Page:
+    """In the order in which they were made; all of them without a `limit`.
+
+    Raises:
+        NotFound: there is no deployment `after`.
+    """
+
+    def work(session: Session) -> Page:
+        query = select(DeploymentRow).where(
+            DeploymentRow.project == project, DeploymentRow.deleted_at.is_(None)
+        )
+        if after is not None:
+            last = find(session, project, after)
+            query = query.where(
+                or_(
+                    DeploymentRow.created_at > last.created_at,
+                    (DeploymentRow.created_at == last.created_at) & (DeploymentRow.id > last.id),
+                )
+            )
+        query = query.order_by(DeploymentRow.created_at, DeploymentRow.id)
+        rows = list(session.scalars(query if limit is None else query.limit(limit + 1)))
+        more = limit is not None and len(rows) > limit
+        rows = rows[:limit]
+        return Page(snapshots(session, rows), rows[-1].id if more else None)
+
+    return await platform.store.read(work)
+
+
+async def update(
+    platform: Platform, project: str, name: str, asked: UpdateDeployment, *, details: JSON | None = None
+) -> Deployment:
+    """Changes what is given. New engines replace the running ones without failing a request if it needs any.
+
+    Args:
+        details: replaces what a dialect keeps, key by key.
+
+    Raises:
+        NotFound, InvalidRequest: as `get` and `create`.
+        Conflict: it is being deleted.
+    """
+    before = await get(platform, project, name)
+    _refuse_deleting(before.status, before.name)
+    wish = await _plan(platform, _merged(before, asked))
+
+    def work(session: ChangeSession) -> Deployment:
+        row = find(session, project, before.id)
+        _refuse_deleting(row.status, row.name)
+        new = {**row.details, **(details or {})}
+        if asked.labels is not None:
+            new["labels"] = asked.labels
+        row.details = new
+        old = {name: getattr(row, name) for name in _NEEDS_NEW_ENGINES}
+        _write(row, wish)
+        now = time.time()
+        changed = [name for name in _NEEDS_NEW_ENGINES if getattr(row, name) != old[name]]
+        if row.wanted == "stop" and asked.max_workers:
+            _serve(row)
+            row.started_at = row.stopped_at = None
+            changed = ["wanted"]
+        if wish.max_workers == 0 and row.wanted == "serve":
+            mark_stopped(row, now)
+        elif changed or row.status == "failed":
+            _renew(row)
+        row.updated_at, row.revision, row.attention = now, session.revision, True
+        events.record(session, row, "updated", f"generation {row.generation}", now)
+        return snapshots(session, [row])[0]
+
+    return await platform.store.change(work)
+
+
+async def start(platform: Platform, project: str, name: str) -> Deployment:
+    """Starts a stopped or failed deployment again.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is running, starting or being deleted.
+    """
+
+    def apply(row: DeploymentRow, now: float) -> str:
+        _refuse_deleting(row.status, row.name)
+        if row.wanted == "serve" and row.status != "failed":
+            raise Conflict(f"{row.name} is not stopped: it is {row.status}", code="not_stopped")
+        _serve(row)
+        row.generation += 1
+        row.status = "pending"
+        row.started_at = row.stopped_at = None
+        return "started"
+
+    return await _set(platform, project, name, apply)
+
+
+async def stop(platform: Platform, project: str, name: str) -> Deployment:
+    """Stops a deployment until it is started again; running requests get time to finish.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is stopped, or being deleted.
+    """
+
+    def apply(row: DeploymentRow, now: float) -> str:
+        _refuse_deleting(row.status, row.name)
+        if row.wanted == "stop":
+            raise Conflict(f"{row.name} is stopped already", code="already_stopped")
+        mark_stopped(row, now)
+        return "stopped"
+
+    return await _set(platform, project, name, apply)
+
+
+async def delete(
+    platform: Platform,
+    project: str,
+    name: str,
+    allow: Callable[[Deployment], None] | None = None,
+) -> Deployment:
+    """Ends its engines and forgets it. Its name is free once they are gone.
+
+    Args:
+        allow: raises if the dialect does not delete a deployment that is so.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is being deleted already.
+    """
+
+    def apply(row: DeploymentRow, now: float) -> str:
+        _refuse_deleting(row.status, row.name)
+        row.wanted = "delete"
+        row.status = "deleting"
+        return "deleting"
+
+    return await _set(platform, project, name, apply, allow)
+
+
+def find(session: Session, project: str, name: str) -> DeploymentRow:
+    """
+    Raises:
+        NotFound: there is none of this name or id in the project.
+    """
+    row = _find_name(session, project, name)
+    if row is None:
+        row = session.get(DeploymentRow, name)
+    if row is None or row.project != project or row.deleted_at is not None:
+        raise NotFound(f"there is no deployment {name[:140]!r}", code="deployment_not_found")
+    return row
+
+
+def known(session: Session, project: str, name: str) -> Deployment | None:
+    """The deployment of this name, if there is one."""
+    row = _find_name(session, project, name)
+    return None if row is None else snapshots(session, [row])[0]
+
+
+def mark_stopped(row: DeploymentRow, now: float, reason: str = "it was stopped on purpose") -> None:
+    row.wanted, row.status, row.reason = "stop", "stopped", reason
+    row.stopped_at = now
+
+
+async def _plan(platform: Platform, asked: CreateDeployment) -> Wish:
+    known = await platform.store.read(nodes)
+    return await in_thread(lambda: plan_wish(platform, known, asked))
+
+
+async def _set(
+    platform: Platform,
+    project: str,
+    name: str,
+    apply: Callable[[DeploymentRow, float], str],
+    allow: Callable[[Deployment], None] | None = None,
+) -> Deployment:
+    def work(session: ChangeSession) -> Deployment:
+        row = find(session, project, name)
+        if allow is not None:
+            allow(snapshots(session, [row])[0])
+        now = time.time()
+        kind = apply(row, now)
+        row.updated_at, row.revision, row.attention = now, session.revision, True
+        events.record(session, row, kind, row.reason, now)
+        return snapshots(session, [row])[0]
+
+    return await platform.store.change(work)
+
+
+def _find_name(session: Session, project: str, name: str) -> DeploymentRow | None:
+    query = select(DeploymentRow).where(
+        DeploymentRow.project == project, DeploymentRow.name == name, DeploymentRow.deleted_at.is_(None)
+    )
+    return session.scalars(query).one_or_none()
+
+
+def _write(row: DeploymentRow, wish: Wish) -> None:
+    row.model, row.source, row.engine = wish.model, wish.source, wish.engine
+    row.hardware_type, row.context_length = wish.hardware_type, wish.context_length
+    row.min_workers, row.per_worker = wish.min_workers, wish.per_worker
+    # At most 0 means stopped; how many there were is kept for the next start.
+    row.max_workers = wish.max_workers or row.max_workers or 1
+    row.idle_timeout, row.options = wish.idle_timeout, wish.options
+    row.facts = {**(row.facts or {}), **wish.facts, "memory": wish.memory}
+
+
+def _merged(before: Deployment, asked: UpdateDeployment) -> CreateDeployment:
+    """The wish as a whole: what was asked now, and the rest as it is."""
+    given = asked.model_dump(exclude_unset=True, exclude={"labels"})
+    options = before.options
+    now: JSON = {
+        "model": before.source,
+        "engine": before.engine,
+        "hardware_type": before.hardware_type,
+        "context_length": before.context_length,
+        "min_workers": before.min_workers,
+        "max_workers": before.max_workers,
+        "per_worker": before.per_worker,
+        "idle_timeout": before.idle_timeout,
+        "slots": options.get("slots"),
+        "threads": options.get("threads") or None,
+        "quantize": None if options.get("weights_type") == "auto" else options.get("weights_type"),
+        "embeddings": options.get("embeddings"),
+    }
+    if "model" in given and given["model"] not in (before.model, before.source):
+        # What was chosen for the old model need not suit the new one.
+        for name in ("hardware_type", "context_length", "slots"):
+            now[name] = None
+    if "context_length" in given:
+        now["slots"] = None
+    return CreateDeployment.model_validate({**now, **given})
+
+
+def _renew(row: DeploymentRow) -> None:
+    row.generation += 1
+    row.failures, row.retry_at, row.reason, row.log = 0, 0.0, "", []
+    if row.wanted == "serve":
+        row.status = "pending"
+
+
+def _serve(row: DeploymentRow) -> None:
+    row.wanted, row.reason, row.log = "serve", "", []
+    row.failures, row.retry_at = 0, 0.0
+
+
+def _refuse_deleting(status: str, name: str) -> None:
+    if status == "deleting":
+        raise Conflict(f"{name} is being deleted", code="deleting")
+
+
+def _taken(name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"name {name!r} is taken in this project; choose another, or delete that deployment first",
+        param="name",
+        code="name_taken",
+    )

@@ -1,0 +1,104 @@
+"""What happened to deployments, for people: kept in order, read in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from paddock.schemas.own import Event
+from paddock.store.sessions import ChangeSession
+from paddock.store.tables import DeploymentRow, EventRow, LogLineRow
+
+KEPT = 10_000
+"""Events kept in all; each thousandth one clears away what is older."""
+KEPT_LINES = 1_000
+"""Lines of log kept of a deployment."""
+
+
+def record(
+    session: ChangeSession, deployment: DeploymentRow, kind: str, message: str, now: float, replica: str = ""
+) -> None:
+    row = EventRow(
+        project=deployment.project,
+        at=now,
+        kind=kind,
+        deployment_id=deployment.id,
+        deployment=deployment.name,
+        replica_id=replica,
+        message=message,
+    )
+    session.add(row)
+    session.flush()
+    if row.id % 1000 == 0:
+        session.execute(delete(EventRow).where(EventRow.id <= row.id - KEPT))
+
+
+def after(
+    session: Session, project: str, last: int, *, deployment_id: str | None = None, limit: int = 100
+) -> list[Event]:
+    """Those that came after the event `last`, the oldest first."""
+    query = select(EventRow).where(EventRow.project == project, EventRow.id > last)
+    if deployment_id is not None:
+        query = query.where(EventRow.deployment_id == deployment_id)
+    return [_event(row) for row in session.scalars(query.order_by(EventRow.id).limit(limit))]
+
+
+def latest(
+    session: Session, project: str, *, deployment_id: str | None = None, limit: int = 100
+) -> list[Event]:
+    """The newest ones, the oldest of them first."""
+    query = select(EventRow).where(EventRow.project == project)
+    if deployment_id is not None:
+        query = query.where(EventRow.deployment_id == deployment_id)
+    rows = list(session.scalars(query.order_by(EventRow.id.desc()).limit(limit)))
+    return [_event(row) for row in reversed(rows)]
+
+
+def add_lines(
+    session: Session, deployment_id: str, replica_id: str, lines: Sequence[str], now: float
+) -> None:
+    """Keeps lines of an engine's log, and drops the oldest beyond the limit."""
+    session.add_all(
+        LogLineRow(deployment_id=deployment_id, replica_id=replica_id, at=now, text=line) for line in lines
+    )
+    session.flush()
+    oldest = session.scalar(
+        select(LogLineRow.id)
+        .where(LogLineRow.deployment_id == deployment_id)
+        .order_by(LogLineRow.id.desc())
+        .offset(KEPT_LINES)
+        .limit(1)
+    )
+    if oldest is not None:
+        session.execute(
+            delete(LogLineRow).where(LogLineRow.deployment_id == deployment_id, LogLineRow.id <= oldest)
+        )
+
+
+def lines_after(
+    session: Session, deployment_id: str, last: int, limit: int = KEPT_LINES
+) -> Iterator[tuple[int, float, str, str]]:
+    """(id, time, replica, text) of log lines after the line `last`."""
+    query = select(LogLineRow).where(LogLineRow.deployment_id == deployment_id, LogLineRow.id > last)
+    for row in session.scalars(query.order_by(LogLineRow.id).limit(limit)):
+        yield row.id, row.at, row.replica_id, row.text
+
+
+def last_line(session: Session, deployment_id: str) -> int:
+    """The id of a deployment's newest line; 0 if there is none."""
+    query = select(func.max(LogLineRow.id)).where(LogLineRow.deployment_id == deployment_id)
+    return session.scalar(query) or 0
+
+
+def _event(row: EventRow) -> Event:
+    return Event(
+        id=row.id,
+        at=row.at,
+        kind=row.kind,
+        deployment=row.deployment,
+        deployment_id=row.deployment_id,
+        replica=row.replica_id,
+        message=row.message,
+    )

@@ -1,0 +1,88 @@
+"""What gateways need to know of deployments to send requests, and what of it changed since they looked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from paddock.store.tables import DeploymentRow, ReplicaRow, RevisionRow
+
+
+@dataclass(frozen=True)
+class ServedReplica:
+    """A ready engine. `key` is known to gateways only."""
+
+    id: str
+    address: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """A deployment for a gateway.
+
+    Attributes:
+        gone: deleted: its name means nothing any more.
+        facts: `slots`, `connections`, `generates`, `embeds`, `tools`, `vocabulary`, `sampling`, as
+            far as they are known.
+    """
+
+    id: str
+    project: str
+    name: str
+    model: str
+    engine: str
+    wanted: str
+    status: str
+    reason: str
+    context_length: int
+    created_at: float
+    gone: bool
+    facts: dict[str, Any]
+    replicas: tuple[ServedReplica, ...]
+
+
+_COLUMNS = (
+    DeploymentRow.id,
+    DeploymentRow.project,
+    DeploymentRow.name,
+    DeploymentRow.model,
+    DeploymentRow.engine,
+    DeploymentRow.wanted,
+    DeploymentRow.status,
+    DeploymentRow.reason,
+    DeploymentRow.context_length,
+    DeploymentRow.created_at,
+)
+
+
+def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
+    """The newest revision, and the deployments that changed after `revision`, the oldest first."""
+    newest = session.scalars(select(RevisionRow.value)).one()
+    if newest == revision:
+        return newest, []
+    query = select(*_COLUMNS, DeploymentRow.deleted_at, DeploymentRow.facts)
+    query = query.where(DeploymentRow.revision > revision)
+    if revision < 0:
+        query = query.where(DeploymentRow.deleted_at.is_(None))
+    rows = session.execute(query.order_by(DeploymentRow.created_at, DeploymentRow.id)).all()
+    replicas = _ready(session, revision)
+    return newest, [
+        Served(*row[:10], row[10] is not None, row[11], tuple(replicas.get(row[0], ()))) for row in rows
+    ]
+
+
+def _ready(session: Session, revision: int) -> dict[str, list[ServedReplica]]:
+    found: defaultdict[str, list[ServedReplica]] = defaultdict(list)
+    query = (
+        select(ReplicaRow.deployment_id, ReplicaRow.id, ReplicaRow.address, ReplicaRow.key)
+        .join(DeploymentRow, DeploymentRow.id == ReplicaRow.deployment_id)
+        .where(ReplicaRow.ended_at.is_(None), ReplicaRow.state == "ready", DeploymentRow.revision > revision)
+    )
+    for deployment_id, *rest in session.execute(query.order_by(ReplicaRow.created_at)):
+        found[deployment_id].append(ServedReplica(*rest))
+    return found

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paddock.errors import StartupError
+from paddock.weights.resolve import Weights, resolve
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestResolve:
+    @pytest.mark.parametrize("text", ["foal", "paddock/foal"])
+    def test_the_bundled_model(self, text: str) -> None:
+        model = resolve(text)
+        assert (model.name, model.kind) == ("paddock/foal", "checkpoint")
+        assert (model.path / "config.json").is_file()
+
+    @pytest.mark.parametrize("text", ["model.gguf", "./model.gguf", "{folder}/model.gguf"])
+    def test_a_gguf_file(self, folder: Path, text: str) -> None:
+        (folder / "model.gguf").touch()
+        found = resolve(text.format(folder=folder))
+        assert found == Weights("model", "gguf", folder / "model.gguf")
+
+    @pytest.mark.parametrize("text", ["org/name", "./org/name", "org/name/"])
+    def test_a_checkpoints_folder_wins_over_a_hub_id(self, folder: Path, text: str) -> None:
+        (folder / "org" / "name").mkdir(parents=True)
+        (folder / "org" / "name" / "config.json").touch()
+        assert resolve(text) == Weights("name", "checkpoint", folder / "org" / "name")
+
+    def test_a_folder_with_one_gguf_file(self, folder: Path) -> None:
+        (folder / "model").mkdir()
+        (folder / "model" / "x.gguf").touch()
+        assert resolve("model").path.name == "x.gguf"
+        (folder / "model" / "y.gguf").touch()
+        with pytest.raises(StartupError, match=r"holds 2 \.gguf files; give the path of one"):
+            resolve("model")
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("./nothing", "no file or folder nothing"),
+            ("a/b/c", "no file or folder a/b/c"),
+            ("nothing", "neither a file nor a folder here"),
+            ("", "holds no model"),
+            ("empty", "holds no model"),
+            ("file.txt", "no .gguf file"),
+            ("bad name/x", "neither a file nor a folder"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, folder: Path, text: str, reason: str) -> None:
+        (folder / "empty").mkdir()
+        (folder / "file.txt").touch()
+        with pytest.raises(StartupError, match=reason):
+            resolve(text)
