@@ -41,5 +41,8 @@ class TestDocs:
         assert {"messages", "temperature", "tool_choice", "stream_options"} <= set(codes)
         assert any("curl" in text and "What is the capital of France?" in text for text in page.texts["pre"])
 
+    async def test_each_dialect_can_be_gone_to(self, page: Page) -> None:
+        assert {"#v1", "#inference-v1"} <= set(page.addresses)
+
     async def test_nothing_comes_from_elsewhere(self, page: Page) -> None:
         assert all(address.startswith(("/", "#")) for address in page.addresses)

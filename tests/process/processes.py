@@ -36,10 +36,19 @@ def command_line(pid: int) -> str:
 
 def marked(name: str) -> list[int]:
     """The living processes that a runner started under this name, children included."""
-    wanted = f"{MARKER}={name}".encode()
+    return with_variable(MARKER, name)
+
+
+def with_variable(name: str, value: str) -> list[int]:
+    """The living processes that were started with this variable in their environment."""
+    wanted = f"{name}={value}".encode()
     found = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if folder.name.isdigit() and wanted in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])

@@ -25,12 +25,11 @@ from paddock.services import gateways, replicas
 from paddock.services.gateways import Gateways
 from paddock.services.platform import Platform, write_nodes
 from paddock.store import leases
-from paddock.store.sessions import ChangeSession
+from paddock.store.sessions import ChangeSession, pulse
 from paddock.store.tables import DeploymentRow, ReplicaRow
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
 RENEW_SECONDS = 1.0
 STANDBY_SECONDS = 0.5
 
@@ -153,18 +152,17 @@ class Controller:
             await self._store.write(lambda session: leases.renew(session, LEASE, self._fence, time.time()))
 
     async def _passes(self) -> None:
-        pulse: tuple[int, int, int] | None = None
+        known: tuple[int, int, int] | None = None
         due = 0.0
         while True:
-            now = time.time()
-            rung = self._bell.is_set()
             self._bell.clear()
-            seen = await self._store.read(gateways.pulse)
-            if rung or seen != pulse or now >= due:
-                pulse = seen
+            now = time.time()
+            seen = await self._store.read(pulse)
+            if seen != known or now >= due:
+                known = seen
                 due = await self._pass(now)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(POLL_SECONDS, max(0.0, due - time.time()))):
+                async with asyncio.timeout(max(0.0, due - time.time())):
                     await self._bell.wait()
 
     async def _pass(self, now: float) -> float:

@@ -130,13 +130,14 @@ def gave_up(wish: Wish) -> bool:
 
 def target(wish: Wish, load: Load, awake: int, now: float) -> int:
     """How many replicas there should be. `awake` are those that there are or that start."""
+    if wish.min_workers == 0 and not load.demand and now >= load.used_at + wish.idle_timeout:
+        return 0
     wanted = math.ceil(load.demand / wish.per_worker)
     if wanted < awake:
         # Fewer only when that would have been enough for a while.
         wanted = min(awake, math.ceil(load.peak / wish.per_worker))
-    if wanted == 0 and wish.min_workers == 0 and awake and now < load.used_at + wish.idle_timeout:
-        wanted = 1
-    return max(wish.min_workers, min(wish.max_workers, wanted))
+    # What is awake stays so until it has been idle for long enough.
+    return max(wish.min_workers, min(wish.max_workers, max(wanted, min(1, awake))))
 
 
 def _is_overdue(one: Seen, now: float) -> bool:

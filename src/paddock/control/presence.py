@@ -1,47 +1,53 @@
 """Tells at once that a process of this machine is gone, where a lease would have to run out first.
 
-Each process keeps a locked file in the data folder. The kernel lets go of the lock however the process ends.
+Each process keeps a folder with a locked file below the data folder. The kernel lets go of the lock however
+the process ends; the next one that starts clears the folder away.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 from pathlib import Path
+
+_LOCK = "lock"
 
 
 class Presence:
     """
     Attributes:
         identity: unique among all processes that share a store.
+        folder: this process's own, for as long as it lives.
 
     Raises:
         OSError: the data folder cannot be written.
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / "run"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._all = data_dir / "run"
+        self._gone: set[str] = set()
         self.identity = f"{os.uname().nodename}-{secrets.token_hex(6)}"
-        self._file = self._path(self.identity).open("w")
+        self.folder = self._all / self.identity
+        self.folder.mkdir(parents=True)
+        self._file = (self.folder / _LOCK).open("w")
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        for folder in self._all.iterdir():
+            self.is_gone(folder.name)
 
     def is_gone(self, identity: str) -> bool:
-        """True only if it is certain; a process of another machine has no file here."""
+        """True only if it is certain: of a process of another machine nothing is known here."""
+        folder = self._all / Path(identity).name
         try:
-            with self._path(identity).open("r+") as file:
+            with (folder / _LOCK).open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._path(identity).unlink(missing_ok=True)
-                return True
+                self._gone.add(identity)
+                shutil.rmtree(folder, ignore_errors=True)
         except OSError:
-            return False
+            pass
+        return identity in self._gone
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._path(self.identity).unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         self._file.close()
-
-    def _path(self, identity: str) -> Path:
-        return self._folder / f"{Path(identity).name}.lock"

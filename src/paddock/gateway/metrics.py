@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,10 +14,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from paddock.gateway.counts import Counts, Histogram, Shelf
 from paddock.gateway.http import Record
 from paddock.inference.routing import Deployment
-
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class Metrics(Collector):
@@ -25,34 +24,35 @@ class Metrics(Collector):
 
     Args:
         deployments: gives what is served at the moment of asking.
+
+    Attributes:
+        shelf: where the other gateway processes of this server lay down theirs; None if there are none.
     """
 
     def __init__(self, deployments: Callable[[], Iterable[Deployment]]) -> None:
         self._deployments = deployments
-        self._requests: dict[tuple[str, str, int], int] = {}
-        self._durations: dict[tuple[str, str], _Histogram] = {}
-        self._first_tokens: dict[str, _Histogram] = {}
-        self._tokens: dict[str, list[int]] = {}
+        self._counts = Counts()
+        self.shelf: Shelf | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def observe(self, record: Record, seconds: float) -> None:
         route, model = record.route or "unknown", record.model
         key = (route, model, record.status)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        duration = self._durations.get((route, model))
+        self._counts.requests[key] = self._counts.requests.get(key, 0) + 1
+        duration = self._counts.durations.get((route, model))
         if duration is None:
-            duration = self._durations[route, model] = _Histogram()
+            duration = self._counts.durations[route, model] = Histogram()
         duration.add(seconds)
         if not model:
             return
         if record.first_token:
-            first = self._first_tokens.get(model)
+            first = self._counts.first_tokens.get(model)
             if first is None:
-                first = self._first_tokens[model] = _Histogram()
+                first = self._counts.first_tokens[model] = Histogram()
             first.add(record.first_token)
         if record.prompt_tokens or record.completion_tokens:
-            tokens = self._tokens.setdefault(model, [0, 0, 0])
+            tokens = self._counts.tokens.setdefault(model, [0, 0, 0])
             tokens[0] += record.prompt_tokens
             tokens[1] += record.completion_tokens
             tokens[2] += record.cached_tokens
@@ -60,19 +60,29 @@ class Metrics(Collector):
     def refused(self, status: int) -> None:
         """A request that was refused before it was whole."""
         key = ("unknown", "", status)
-        self._requests[key] = self._requests.get(key, 0) + 1
+        self._counts.requests[key] = self._counts.requests.get(key, 0) + 1
 
     def render(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(self._registry)
 
+    def lay_down(self) -> None:
+        """Lets the other gateway processes have what this one has counted."""
+        if self.shelf is not None:
+            with contextlib.suppress(OSError):
+                self.shelf.lay_down(self._now())
+
     def collect(self) -> Iterator[Metric]:
+        counts = self._now()
+        if self.shelf is not None:
+            self.lay_down()
+            counts = self.shelf.all()
         requests = CounterMetricFamily(
             "paddock_requests",
             "Requests answered; status 499: the caller left.",
             labels=["route", "model", "status"],
         )
-        for (route, model, status), count in self._requests.items():
+        for (route, model, status), count in counts.requests.items():
             requests.add_metric([route, model, str(status)], count)
         yield requests
         durations = HistogramMetricFamily(
@@ -80,13 +90,13 @@ class Metrics(Collector):
             "From the whole request to the whole answer.",
             labels=["route", "model"],
         )
-        for (route, model), histogram in self._durations.items():
+        for (route, model), histogram in counts.durations.items():
             durations.add_metric([route, model], histogram.buckets(), histogram.total)
         yield durations
         first = HistogramMetricFamily(
             "paddock_time_to_first_token_seconds", "Of streamed answers.", labels=["model"]
         )
-        for model, histogram in self._first_tokens.items():
+        for model, histogram in counts.first_tokens.items():
             first.add_metric([model], histogram.buckets(), histogram.total)
         yield first
         for index, (kind, doc) in enumerate(
@@ -97,8 +107,8 @@ class Metrics(Collector):
             )
         ):
             tokens = CounterMetricFamily(f"paddock_{kind}_tokens", doc, labels=["model"])
-            for model, counts in self._tokens.items():
-                tokens.add_metric([model], counts[index])
+            for model, three in counts.tokens.items():
+                tokens.add_metric([model], three[index])
             yield tokens
         ready = GaugeMetricFamily("paddock_replicas_ready", "Engines that take requests.", labels=["model"])
         in_flight = GaugeMetricFamily(
@@ -106,27 +116,14 @@ class Metrics(Collector):
         )
         for deployment in self._deployments():
             ready.add_metric([deployment.name], len(deployment.replicas))
-            in_flight.add_metric([deployment.name], sum(replica.in_flight for replica in deployment.replicas))
+        for model, count in counts.in_flight.items():
+            in_flight.add_metric([model], count)
         yield ready
         yield in_flight
 
-
-class _Histogram:
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.total = 0.0
-
-    def add(self, value: float) -> None:
-        self.counts[bisect_left(BUCKETS, value)] += 1
-        self.total += value
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts with their upper bounds."""
-        result: list[tuple[str, float]] = []
-        running = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
-            running += count
-            result.append((bound, running))
-        return result
+    def _now(self) -> Counts:
+        self._counts.in_flight = {
+            deployment.name: sum(replica.in_flight for replica in deployment.replicas)
+            for deployment in self._deployments()
+        }
+        return self._counts

@@ -20,9 +20,9 @@ from paddock.services.serving import Served, ServedReplica, changed_since
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
-"""Between two looks for changes that other processes made; those of this one ring."""
-POLL_WHILE_DRAINING = 0.02
+REPORT_SECONDS = 0.1
+"""Between two looks at what this gateway has to do."""
+DRAINING_SECONDS = 0.02
 HEARTBEAT_SECONDS = 1.0
 
 
@@ -41,6 +41,7 @@ class Sync:
         self._processes = processes
         self._seen = -1
         self._live: dict[str, Deployment] = {}
+        self._used: dict[str, float] = {}
         self._leaving: list[Replica] = []
         self._bell = asyncio.Event()
         self._told: gateways.Report | None = None
@@ -64,7 +65,9 @@ class Sync:
         failing = False
         while True:
             try:
-                await self.catch_up()
+                if self._bell.is_set() or failing:
+                    self._bell.clear()
+                    await self.catch_up()
                 await self._report()
                 failing = False
             except PaddockError as error:
@@ -72,9 +75,8 @@ class Sync:
                     log.error("the store is not to be had, serving goes on without it: %s", error.message)
                 failing = True
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_WHILE_DRAINING if self._leaving else POLL_SECONDS):
+                async with asyncio.timeout(DRAINING_SECONDS if self._leaving else REPORT_SECONDS):
                     await self._bell.wait()
-            self._bell.clear()
 
     async def close(self) -> None:
         """Ends the connections to engines; the controller waits for this gateway no more."""
@@ -163,7 +165,6 @@ class Sync:
     def _look(self, now: float) -> gateways.Report:
         in_flight: dict[str, int] = {}
         demand: dict[str, int] = {}
-        used: dict[str, float] = {}
         for replica in [one for one in self._leaving if not one.in_flight]:
             self._leaving.remove(replica)
             replica.upstream.close()
@@ -176,11 +177,12 @@ class Sync:
             if deployment.peak:
                 demand[identity] = deployment.peak
             if deployment.used or deployment.peak:
-                used[identity] = now
+                self._used[identity] = now
             deployment.peak, deployment.used = deployment.in_flight + deployment.waiting, False
             if not deployment.replicas and not deployment.waiting and not deployment.in_flight:
                 del self._live[identity]
-        return gateways.Report(self._seen, in_flight, demand, used)
+                self._used.pop(identity, None)
+        return gateways.Report(self._seen, in_flight, demand, dict(self._used))
 
 
 def _describe(deployment: Deployment, served: Served, processes: int) -> None:

@@ -7,11 +7,13 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from paddock.errors import Unavailable
 from paddock.gateway.access_log import AccessLog
 from paddock.gateway.app import App
 from paddock.gateway.cortecs import routes as cortecs
+from paddock.gateway.counts import Shelf
 from paddock.gateway.llm_engine import routes as llm_engine
 from paddock.gateway.llm_engine.errors import ENDING
 from paddock.gateway.metrics import Metrics
@@ -26,6 +28,8 @@ from paddock.services.platform import Platform
 from paddock.settings import Settings
 
 log = logging.getLogger("paddock")
+
+SHARE_SECONDS = 1.0
 
 
 def build_gateway(
@@ -52,11 +56,7 @@ def build_gateway(
 
 
 class Front:
-    """
-    Args:
-        attached: servers that run already.
-        identity: this process's, unique.
-    """
+    """The parts of one gateway process, in the order in which they are used and ended."""
 
     def __init__(self, settings: Settings, routes: Routes, app: App, http: HttpServer) -> None:
         self.settings = settings
@@ -64,6 +64,7 @@ class Front:
         self.app = app
         self.http = http
         self._sync: Sync | None = None
+        self._sharing: asyncio.Task[None] | None = None
         self._syncing: asyncio.Task[None] | None = None
 
     async def follow(self, platform: Platform, identity: str) -> None:
@@ -71,6 +72,17 @@ class Front:
         self._sync = Sync(platform, self.routes, identity, self.settings.workers)
         await self._sync.catch_up()
         self._syncing = asyncio.create_task(self._sync.run())
+
+    def share_metrics(self, folder: Path, identity: str) -> None:
+        """From now on /metrics speaks for all processes that share the folder."""
+        self.app.metrics.shelf = Shelf(folder, identity)
+
+        async def lay_down() -> None:
+            while True:
+                self.app.metrics.lay_down()
+                await asyncio.sleep(SHARE_SECONDS)
+
+        self._sharing = asyncio.create_task(lay_down())
 
     async def until_served(self, names: Iterable[str]) -> None:
         """Returns once each of these deployments has a replica, or never will."""
@@ -99,9 +111,10 @@ class Front:
 
     async def close(self) -> None:
         await self.http.close()
-        if self._syncing is not None:
-            self._syncing.cancel()
-            await asyncio.gather(self._syncing, return_exceptions=True)
+        for task in (self._syncing, self._sharing):
+            if task is not None:
+                await cancelled(task)
+        self.app.metrics.lay_down()
         if self._sync is not None:
             await self._sync.close()
         if self.app.access_log is not None:

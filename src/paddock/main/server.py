@@ -102,7 +102,9 @@ class _Server:
         if settings.workers == 1:
             await front.follow(platform, presence.identity)
         else:
-            self.workers = Workers(settings, listener, self.attached, [one.name for one in wished])
+            self.workers = Workers(
+                settings, listener, presence.folder, self.attached, [one.name for one in wished]
+            )
             await self.workers.start()
         await Starting(platform, self.announce).until_ready(wished)
         if self.front is not None:

@@ -10,6 +10,7 @@ import secrets
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import uvloop
 
@@ -41,7 +42,9 @@ async def _serve(config: WorkerConfig) -> None:
     front = new_front(settings, attached, platform)
     front.app.refusal = Unavailable("the server is starting", code="starting", retry_after=1)
     try:
-        await front.follow(platform, f"{os.uname().nodename}-{secrets.token_hex(6)}")
+        identity = f"{os.uname().nodename}-{secrets.token_hex(6)}"
+        await front.follow(platform, identity)
+        front.share_metrics(Path(config.folder), identity)
         await front.http.listen_on(socket.socket(fileno=config.listener))
         serving = asyncio.ensure_future(front.until_served(config.names))
         stopped = asyncio.ensure_future(signals.get())

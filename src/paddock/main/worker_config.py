@@ -18,11 +18,13 @@ class WorkerConfig:
     Attributes:
         listener: the descriptor of the socket to take connections from.
         tell: the descriptor to write to once it serves.
+        folder: where all of them lay down what they have counted.
         names: deployments to wait for before that.
     """
 
     listener: int
     tell: int
+    folder: str
     settings: Settings
     attached: tuple[str, ...]
     names: tuple[str, ...]
@@ -44,6 +46,7 @@ class WorkerConfig:
         return cls(
             raw["listener"],
             raw["tell"],
+            raw["folder"],
             Settings(**settings),
             tuple(raw["attached"]),
             tuple(raw["names"]),

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from paddock.control.backoff import Backoff
@@ -28,14 +29,21 @@ class Workers:
     """
     Args:
         listener: the socket that all of them take connections from.
+        folder: for what they share, as long as this process lives.
         names: deployments that must be served before a worker counts as ready.
     """
 
     def __init__(
-        self, settings: Settings, listener: socket.socket, attached: Sequence[str], names: Sequence[str]
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        folder: Path,
+        attached: Sequence[str],
+        names: Sequence[str],
     ) -> None:
         self._settings = settings
         self._listener = listener
+        self._folder = folder
         self._attached = tuple(attached)
         self._names = tuple(names)
         self._processes: dict[int, asyncio.subprocess.Process] = {}
@@ -99,7 +107,9 @@ class Workers:
 
     async def _spawn(self, tell: int) -> asyncio.subprocess.Process:
         descriptor = self._listener.fileno()
-        config = WorkerConfig(descriptor, tell, self._settings, self._attached, self._names)
+        config = WorkerConfig(
+            descriptor, tell, str(self._folder), self._settings, self._attached, self._names
+        )
         command = [sys.executable, "-P", "-m", "paddock.main.worker"]
         guard = [sys.executable, "-P", "-m", "paddock.runners.guard", str(os.getpid()), "--", *command]
         return await asyncio.create_subprocess_exec(

@@ -1,4 +1,5 @@
-"""Processes that an owner left who was killed: found by group and name, and ended. Touches nothing else.
+"""What is left of a process's group, its owner dead or itself: found by number and name, and ended. Touches
+nothing else.
 
 Where there is no /proc, nothing is done: there the guard has ended them with their owner.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -63,22 +64,18 @@ class LocalRunner:
         if node != NODE:
             raise StartupError(f"there is no node {node!r} here; there is {NODE!r}")
         prepared = await self._prepare(program, report)
-        if self._closed.is_set():
-            raise StartupError("the server is ending")
+        self._check_open()
         report("loading")
         if self._tidying is None:
             self._tidying = asyncio.ensure_future(self._tidy())
         log = ProcessLog(self._logs / file_name(name))
         await in_thread(lambda: _open(log, prepared.title))
-        began = time.monotonic()
         try:
             async with asyncio.timeout(timeout):
-                process = await self._launch(program, prepared, name, log)
+                return await self._launch(program, prepared, name, log)
         except TimeoutError:
             what = f"{program.name} was not ready after {timeout:g} s"
             raise await _failure(what, prepared, log) from None
-        await in_thread(lambda: log.note(f"ready after {time.monotonic() - began:.2f} s"))
-        return process
 
     async def adopt(self, handle: str) -> Running | None:
         """None, but for one that this very runner started: local processes do not outlive their owner."""
@@ -100,6 +97,10 @@ class LocalRunner:
         if self._tidying is not None:
             self._tidying.cancel()
         await asyncio.gather(*(process.stop() for process in self._processes))
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise StartupError("the server is ending")
 
     @property
     def _logs(self) -> Path:
@@ -126,13 +127,16 @@ class LocalRunner:
             given_up.set()
 
     async def _launch(self, program: Program, prepared: Prepared, name: str, log: ProcessLog) -> LocalProcess:
-        health = prepared.health
+        health, began = prepared.health, time.monotonic()
         for attempt in range(PORT_ATTEMPTS):
             port = free_port(self._host) if health else 0
             process = await self._spawn(prepared, name, port, log)
             try:
+                self._check_open()
                 if health:
                     await self._until_ready(process, health, port)
+                seconds = time.monotonic() - began
+                await in_thread(lambda: log.note(f"ready after {seconds:.2f} s"))  # noqa: B023
                 return process
             except BaseException as error:
                 await asyncio.shield(process.stop(grace=0))
@@ -158,9 +162,12 @@ class LocalRunner:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             # Between the fork and here it is nobody's.
-            process = await starting
-            await asyncio.shield(process.stop(grace=0))
+            with contextlib.suppress(OSError):
+                process = await starting
+                await asyncio.shield(process.stop(grace=0))
             raise
+        except OSError as error:
+            raise StartupError(f"cannot start a process for {name}: {error.strerror or error}") from error
 
     async def _until_ready(self, process: LocalProcess, health: Health, port: int) -> None:
         """Readiness is seen, not slept for: the process and its health are watched together."""

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from paddock.engines.engine import Launch
+from paddock.runners.left_over import end_left_over
 from paddock.runners.log import ProcessLog
 from paddock.runners.runner import MARKER, STOP_GRACE
 from paddock.runners.threads import in_thread
@@ -65,8 +66,9 @@ class LocalProcess:
 
     async def _watch(self) -> int:
         status = await self._process.wait()
-        # What is left of its group.
-        _signal_group(self.pid, signal.SIGKILL)
+        if _signal_group(self.pid, signal.SIGKILL):
+            # It had children, who take a moment to die.
+            await in_thread(lambda: end_left_over(self.pid, self.name))
         if self._process.stdin:
             self._process.stdin.close()
         return status
@@ -107,6 +109,10 @@ def describe_end(status: int) -> str:
     return f"ended with status {status}"
 
 
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+def _signal_group(pid: int, number: signal.Signals) -> bool:
+    """Whether there was anybody to signal."""
+    try:
         os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from paddock.store.sessions import WriteSession
-from paddock.store.tables import GatewayRow, RevisionRow
+from paddock.store.tables import GatewayRow
 
 ALIVE_SECONDS = 3.0
 """A gateway that has not reported for so long is gone."""
@@ -24,7 +24,7 @@ class Report:
         revision: the last change that it has seen; every request it sends from now on follows it.
         in_flight: requests at each replica now, by the replica's id; none for those not named.
         demand: the most requests at once, in flight or waiting, since the last report, by deployment id.
-        used: when there was a request last, by deployment id, for those that had one since the last report.
+        used: when there was a request last, by deployment id, for those that have replicas.
     """
 
     revision: int
@@ -92,12 +92,3 @@ def alive(session: Session, now: float) -> Gateways:
 def clear_dead(session: WriteSession, now: float) -> None:
     """Forgets gateways that ended without a word long ago."""
     session.execute(delete(GatewayRow).where(GatewayRow.seen_at < now - 20 * ALIVE_SECONDS))
-
-
-def pulse(session: Session) -> tuple[int, int, int]:
-    """Changes whenever a change was made, or a gateway reported something new, came or went."""
-    revision = select(RevisionRow.value).scalar_subquery()
-    versions = select(func.coalesce(func.sum(GatewayRow.version), 0)).scalar_subquery()
-    count = select(func.count()).select_from(GatewayRow).scalar_subquery()
-    found = session.execute(select(revision, versions, count)).one()
-    return int(found[0]), int(found[1]), int(found[2])

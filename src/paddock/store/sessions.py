@@ -15,14 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, select, update
+from sqlalchemy import Engine, create_engine, event, func, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from paddock.errors import StartupError, StoreFailed
 from paddock.store import migrate
-from paddock.store.tables import RevisionRow
+from paddock.store.bells import POSTGRESQL_SECONDS, SQLITE_SECONDS, Bells, look_at_sqlite
+from paddock.store.tables import GatewayRow, RevisionRow
 
 Result = TypeVar("Result")
 THREADS = 4
@@ -69,7 +70,7 @@ class Store:
             self._engine.dispose()
             raise
         self._threads = ThreadPoolExecutor(THREADS, "store")
-        self._bells: dict[object, Callable[[], None]] = {}
+        self._bells = self._make_bells()
         # SQLite has one writer: threads that wait here do not wait in its busy loop.
         self._writing = (
             threading.Lock() if self._engine.dialect.name == "sqlite" else contextlib.nullcontext()
@@ -111,18 +112,22 @@ class Store:
         return await self.read(lambda session: session.scalars(select(RevisionRow.value)).one())
 
     def on_change(self, ring: Callable[[], None]) -> Callable[[], None]:
-        """Calls `ring` after each change made through this object. Returns what ends that."""
-        key = object()
-        self._bells[key] = ring
-        return lambda: self._bells.pop(key, None) and None
+        """Calls `ring` whenever something was committed: at once after `change`, and within a tenth of a
+        second if another process did it. Returns what ends that.
+        """
+        return self._bells.add(ring)
 
     def ring(self) -> None:
-        for bell in list(self._bells.values()):
-            bell()
+        self._bells.ring()
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)
         self._engine.dispose()
+
+    def _make_bells(self) -> Bells:
+        if self._engine.dialect.name == "sqlite":
+            return Bells(look_at_sqlite(str(self._engine.url.database)), SQLITE_SECONDS)
+        return Bells(lambda: self.read(pulse), POSTGRESQL_SECONDS)
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -157,6 +162,15 @@ class Store:
                 )
                 session.info[_KEY] = session.scalars(statement).one()
             yield session
+
+
+def pulse(session: Session) -> tuple[int, int, int]:
+    """Something else whenever a change was made, or a gateway reported something new, came or went."""
+    revision = select(RevisionRow.value).scalar_subquery()
+    versions = select(func.coalesce(func.sum(GatewayRow.version), 0)).scalar_subquery()
+    count = select(func.count()).select_from(GatewayRow).scalar_subquery()
+    found = session.execute(select(revision, versions, count)).one()
+    return int(found[0]), int(found[1]), int(found[2])
 
 
 def _engine(url: str) -> Engine:

@@ -200,10 +200,8 @@ class TestAtATerminal:
         self, serve: Serve, terminal: Callable[..., Terminal]
     ) -> None:
         server = serve(answering({CREATE: deployment("pending"), GET: STEPS[0]}))
-        deploy = terminal("deploy", "foal")
-        deploy.wait_for("")
-        while len(server.exchanges) < 3:
-            deploy.process.poll()
+        deploy = terminal("deploy", "foal", term="xterm")
+        deploy.wait_for("Waiting for hardware")
         deploy.interrupt()
         deploy.wait_for(r"a/foal goes on without you: .* `paddock rm a/foal` takes it away")
         assert deploy.process.wait(10) == 130
