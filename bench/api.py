@@ -32,13 +32,13 @@ class Api:
         """The answer's JSON.
 
         Raises:
-            RuntimeError: the status is not 200; carries the answer.
+            RuntimeError: it was refused; carries the answer.
         """
         data = None if body is None else json.dumps(body)
         self._connection.request(method, path, data, {"content-type": "application/json"})
         response = self._connection.getresponse()
         answer = response.read()
-        if response.status != 200:
+        if not 200 <= response.status < 300:
             raise RuntimeError(f"{method} {path}: {response.status} {answer[:500]!r}")
         found: JSON = json.loads(answer)
         return found

@@ -24,6 +24,11 @@ def children(server: Server) -> list[int]:
     return [pid for pid, fields in _all() if int(fields[1]) == server.process.pid]
 
 
+def all_ids() -> list[int]:
+    """Ids of all processes of this machine."""
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+
+
 def command_line(pid: int) -> list[str]:
     return (PROC / str(pid) / "cmdline").read_text().split("\0")
 

@@ -57,7 +57,7 @@ def running(
         RuntimeError: the server ended, or was not ready within `timeout` seconds; carries the end of its log.
     """
     with started(name, argv, folder, port, env=env) as server:
-        _wait_ready(server, ready, timeout)
+        wait_ready(server, ready, timeout)
         yield server
 
 
@@ -121,7 +121,12 @@ def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _wait_ready(server: Server, path: str, timeout: float) -> None:
+def wait_ready(server: Server, path: str, timeout: float) -> None:
+    """Returns once `GET path` answers 200.
+
+    Raises:
+        RuntimeError: the server ended, or was not ready within `timeout` seconds; carries the end of its log.
+    """
     deadline = time.monotonic() + timeout
     while get_status(server.port, path) != 200:
         if server.process.poll() is not None:

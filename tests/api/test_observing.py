@@ -150,6 +150,6 @@ class TestReference:
         async with stub.serving() as engine, serving(attached(engine.url, "paddock/foal")) as gateway:
             for mount in gateway.app.mounts:
                 for route in mount.routes:
-                    if route.example is not None:
+                    if route.example is not None and route.method == "POST" and "{" not in mount.prefix:
                         answer = await gateway.post(mount.prefix + route.pattern, route.example)
                         assert answer.status_code == 200

@@ -19,7 +19,7 @@ from paddock.clients.langchain import DedicatedLLM
 from tests.e2e.server import Server, serving
 
 SCRIPT = Path(__file__).with_name("published_cortecs.py")
-OLDER = Path(sys.prefix) / "cortecs-py-0.0.11"
+OLDER = Path(sys.prefix) / "cortecs-py==0.0.11"
 BASE = "/cortecs/api/v1"
 CAPITAL = "The capital of France is Paris."
 

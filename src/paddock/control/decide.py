@@ -102,7 +102,8 @@ def decide(wish: Wish, replicas: Sequence[Seen], load: Load, now: float) -> Deci
     """What to do, and what the deployment is called meanwhile."""
     overdue = tuple(one.id for one in replicas if _is_overdue(one, now) and one.state != "draining")
     alive = [one for one in replicas if one.id not in overdue]
-    plan = _Plan(wish, alive, load, now)
+    missed = any(one.id in overdue and one.generation == wish.generation for one in replicas)
+    plan = _Plan(wish, alive, load, now, missed)
     if wish.wanted == "serve":
         plan.serve()
     else:
@@ -146,12 +147,18 @@ def _is_overdue(one: Seen, now: float) -> bool:
 
 @dataclass
 class _Plan:
-    """A decision in the making."""
+    """A decision in the making.
+
+    Attributes:
+        missed: whether a replica of the wished generation missed its deadline: a failure that is yet to be
+            counted.
+    """
 
     wish: Wish
     alive: list[Seen]
     load: Load
     now: float
+    missed: bool
     start: int = 0
     drain: list[str] = field(default_factory=list)
     end: dict[str, str] = field(default_factory=dict)
@@ -163,7 +170,7 @@ class _Plan:
         self.passing = [one for one in self.current if one.passing]
         self.old_ready = [one for one in self.alive if one not in self.current and one.state == "ready"]
         self.old_passing = [one for one in self.alive if one not in self.current and one.passing]
-        self._frees_room = any(one.state == "draining" for one in self.alive)
+        self._frees_room = any(one.state in ("draining", "ending") for one in self.alive)
 
     def serve(self) -> None:
         awake = len(self.ready) + len(self.passing)
@@ -173,7 +180,7 @@ class _Plan:
             self.end[one.id] = "a newer wish replaced it before it was ready"
         if gave_up(self.wish):
             return
-        if awake < self.wanted and self.now >= self.wish.retry_at:
+        if awake < self.wanted and self.now >= self.wish.retry_at and not self.missed:
             self.start = self.wanted - awake
         self._shrink(awake - self.wanted)
         self._replace_old()
@@ -191,7 +198,9 @@ class _Plan:
             return "deleting" if self.wish.wanted == "delete" else "stopped"
         if gave_up(self.wish):
             return "failed"
-        if self.wish.failures >= ATTEMPTS and not self.ready:
+        # One that sleeps between its failed starts may be woken again.
+        tried = self.wish.failures >= ATTEMPTS and not self.ready
+        if tried and (self.wish.min_workers or self.now < self.wish.retry_at):
             return "failed"
         if self.wanted == 0 and not self.ready and not self.passing and not self.old_ready:
             return "asleep"
@@ -206,7 +215,7 @@ class _Plan:
             times.append(self.wish.retry_at)
         if self.wish.min_workers == 0 and self.ready:
             times.append(self.load.used_at + self.wish.idle_timeout)
-        return min(times, default=None)
+        return min((time for time in times if time > self.now), default=None)
 
     def _finish_draining(self) -> None:
         for one in self.alive:
@@ -229,7 +238,8 @@ class _Plan:
         spare = 0
         if self.ready or not self.wanted:
             spare = len(self.old_ready) + len(self.ready) - self.wanted
-        elif any(one.blocked for one in self.passing) and not self._frees_room:
+        is_stuck = bool(self.passing) and all(one.blocked for one in self.passing)
+        if spare <= 0 and is_stuck and not self._frees_room:
             spare = 1
         for one in sorted(self.old_ready, key=lambda one: one.in_flight)[: max(0, spare)]:
             self.drain.append(one.id)

@@ -27,7 +27,7 @@ from paddock.schemas.hardware import Node
 NODE = "local"
 POLL_SECONDS = 0.015
 PORT_ATTEMPTS = 3
-SHRINK_SECONDS = 10.0
+TIDY_SECONDS = 10.0
 EXPLAINED_LINES = 60
 
 logger = logging.getLogger(__name__)
@@ -187,11 +187,13 @@ class LocalRunner:
         return await fetch(self._host, port, health.known, health.api_key) == 200
 
     async def _tidy(self) -> None:
-        await in_thread(lambda: forget_old_logs(self._logs))
+        """Keeps the logs small, and few."""
         while True:
-            await asyncio.sleep(SHRINK_SECONDS)
-            for process in list(self._processes):
-                await in_thread(process.log.shrink)
+            in_use = {process.log.path: process.log for process in self._processes}
+            await in_thread(lambda: forget_old_logs(self._logs, in_use))  # noqa: B023
+            for log in in_use.values():
+                await in_thread(log.shrink)
+            await asyncio.sleep(TIDY_SECONDS)
 
 
 class _EndedEarly(Exception):

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,9 +88,9 @@ class ProcessLog:
             self._dropped += size - len(kept)
 
 
-def forget_old_logs(folder: Path, keep: int = KEPT_FILES) -> None:
-    """Removes the logs that were written longest ago, beyond `keep` files."""
+def forget_old_logs(folder: Path, in_use: Collection[Path], keep: int = KEPT_FILES) -> None:
+    """Removes the logs that were written longest ago, beyond `keep` files and those in use."""
     with contextlib.suppress(OSError):
-        files = [(file.stat().st_mtime, file) for file in folder.glob("*.log*")]
+        files = [(file.stat().st_mtime, file) for file in folder.glob("*.log*") if file not in in_use]
         for _, file in sorted(files, reverse=True)[keep:]:
             file.unlink(missing_ok=True)

@@ -304,8 +304,15 @@ def _write(row: DeploymentRow, wish: Wish) -> None:
 
 
 def _merged(before: Deployment, asked: UpdateDeployment) -> CreateDeployment:
-    """The wish as a whole: what was asked now, and the rest as it is."""
+    """The wish as a whole: what was asked now, and the rest as it is.
+
+    Raises:
+        InvalidRequest: a field without a default is to have its default again.
+    """
     given = asked.model_dump(exclude_unset=True, exclude={"labels"})
+    for name in ("model", "min_workers"):
+        if name in given and given[name] is None:
+            raise InvalidRequest(f"{name} must not be null", param=name)
     options = before.options
     now: JSON = {
         "model": before.source,

@@ -176,6 +176,14 @@ class TestStatus:
         assert status.started_at == datetime.fromtimestamp(7, UTC)
         assert shown("starting", LOADING).instance_status.started_at is None
 
+    def test_the_first_moment_after_a_restart(self) -> None:
+        before = replica("draining", ready_at=3.0, generation=1)
+        status = shown("starting", before, replica("ready", generation=2), generation=2).instance_status
+        assert status.started_at == datetime.fromtimestamp(7, UTC)
+        before = replica("ready", ready_at=3.0, generation=1)
+        status = shown("starting", before, generation=2, updated_at=6.0).instance_status
+        assert status.started_at == datetime.fromtimestamp(6, UTC)
+
     def test_why_it_failed(self) -> None:
         status = shown("failed", reason="its weights are cut short", log=["error: eof"]).instance_status
         assert (status.status, status.reason, status.log) == (

@@ -68,10 +68,12 @@ class TestLlamaCpp:
 
     @pytest.mark.parametrize("name", ["repetition_penalty", "presence_penalty", "frequency_penalty"])
     async def test_penalties_look_at_the_whole_text(self, name: str) -> None:
-        body = await sent(CHAT, **{name: 1.5})
-        assert body["repeat_last_n"] == -1
+        body = await sent(CHAT, hosted(context_length=512), **{name: 1.5})
+        assert body["repeat_last_n"] == 512
         assert body["repeat_penalty" if name == "repetition_penalty" else name] == 1.5
         assert (await sent(CHAT, **{name: 1.5, "repeat_last_n": 8}))["repeat_last_n"] == 8
+        # The engine refuses its own word for all of it.
+        assert (await sent(CHAT, **{name: 1.5, "repeat_last_n": -1}))["repeat_last_n"] > 2**16
         assert "repeat_last_n" not in await sent(CHAT)
 
     @pytest.mark.parametrize(("seed", "given"), [(5, 5), (-1, 2**32 - 2), (2**32 - 1, 0), (2**40, 256)])

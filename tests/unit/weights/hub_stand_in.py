@@ -73,4 +73,5 @@ def describe(name: str, files: dict[str, bytes], parts: list[str]) -> Any:
         return [
             {"type": "file", "path": path, "size": len(body), "oid": "0" * 40} for path, body in files.items()
         ]
-    return {"id": name, "modelId": name, "sha": COMMIT, "siblings": [{"rfilename": path} for path in files]}
+    siblings = [{"rfilename": path, "size": len(body)} for path, body in files.items()]
+    return {"id": name, "modelId": name, "sha": COMMIT, "siblings": siblings}

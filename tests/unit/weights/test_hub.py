@@ -37,10 +37,38 @@ for text in sys.argv[1:]:
 """
 
 
+LOOK_UP = """
+import sys
+from paddock.errors import StartupError
+from paddock.weights.hub import find_cached, look_up
+for text in sys.argv[1:]:
+    repo, _, variant = text.partition(":")
+    try:
+        print(*look_up(repo, None, variant or None), find_cached(repo, None, variant or None) is not None)
+    except StartupError as error:
+        print("error:", error)
+"""
+PROGRESS = """
+import sys
+from paddock.weights.resolve import resolve
+steps = []
+try:
+    resolve(sys.argv[1], lambda done, total: steps.append((done, total)) or (sys.argv[2:] and 1 / 0))
+except ZeroDivisionError:
+    print("ended")
+print(steps)
+"""
+
+
 def resolve(endpoint: str, home: Path, *texts: str, **environment: str) -> list[str]:
     """What each text resolved to, or `error: ...`, a line each."""
+    return run(SCRIPT, endpoint, home, *texts, **environment)
+
+
+def run(script: str, endpoint: str, home: Path, *texts: str, **environment: str) -> list[str]:
+    """The lines that the script writes."""
     values = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), **environment}
-    command = [sys.executable, "-W", "error::ResourceWarning", "-c", SCRIPT, *texts]
+    command = [sys.executable, "-W", "error::ResourceWarning", "-c", script, *texts]
     done = subprocess.run(command, env=values, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -89,6 +117,18 @@ class TestFetchModel:
         assert "HF_ENDPOINT" in line
         assert "serve `foal`" in line
 
+    def test_the_bytes_that_arrived_are_reported_and_what_is_raised_ends_it(self, tmp_path: Path) -> None:
+        # The cache keeps equal files once, so these differ.
+        files = {**CHECKPOINT, "tokenizer.json": b"{ }", "model.safetensors": bytes(100_000)}
+        with hub({"org/model": files}) as (endpoint, _):
+            (ended, _) = run(PROGRESS, endpoint, tmp_path / "one", "org/model", "stop")
+            (steps,) = run(PROGRESS, endpoint, tmp_path / "two", "org/model")
+            (again,) = run(PROGRESS, endpoint, tmp_path / "two", "org/model")
+        assert ended == "ended"
+        total = sum(len(files[name]) for name in ("config.json", "model.safetensors", "tokenizer.json"))
+        assert steps.endswith(f"({total}, {total})]")
+        assert again == "[]"
+
     def test_offline_mode_is_honoured(self, tmp_path: Path) -> None:
         (line,) = resolve("http://127.0.0.1:9", tmp_path, "org/model", HF_HUB_OFFLINE="1")
         assert "HF_HUB_OFFLINE forbids" in line
@@ -97,6 +137,26 @@ class TestFetchModel:
         modules = "paddock.services.models, paddock.engines.program"
         script = f"import sys, {modules}; sys.exit('huggingface_hub' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False).returncode == 0
+
+
+class TestLookUp:
+    def test_the_size_of_the_weights_without_fetching_them(self, tmp_path: Path) -> None:
+        repositories = {"org/model": CHECKPOINT, "org/quants": QUANTS, "org/gated": CHECKPOINT}
+        texts = ["org/model", "org/quants:F16", "org/quants", "org/absent", "org/gated"]
+        with hub(repositories, gated={"org/gated"}) as (endpoint, downloads):
+            model, shards, many, absent, gated = run(LOOK_UP, endpoint, tmp_path, *texts)
+            assert downloads == []
+            resolve(endpoint, tmp_path, "org/model")
+            assert run(LOOK_UP, endpoint, tmp_path, "org/model") == ["org/model 7 checkpoint True"]
+        assert model == "org/model 7 checkpoint False"
+        assert shards == "org/quants:F16 2 gguf False"
+        assert "choose one of the GGUF files" in many
+        assert "no model org/absent" in absent
+        assert "org/gated is gated" in gated
+
+    def test_a_hub_that_cannot_be_reached(self, tmp_path: Path) -> None:
+        (line,) = run(LOOK_UP, "http://127.0.0.1:9", tmp_path, "org/model")
+        assert "cannot reach http://127.0.0.1:9 to download org/model" in line
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from paddock.errors import StartupError
-from paddock.weights.resolve import Weights, resolve
+from paddock.weights.resolve import Weights, list_models, resolve
 
 
 @pytest.fixture
@@ -58,3 +58,42 @@ class TestResolve:
         (folder / "file.txt").touch()
         with pytest.raises(StartupError, match=reason):
             resolve(text)
+
+
+class TestListModels:
+    def test_checkpoints_and_gguf_files_by_name(self, folder: Path) -> None:
+        for name in ("one", "org/two", "org/quants", ".hidden", "empty", "org/deep/er"):
+            (folder / name).mkdir(parents=True)
+        for name in (
+            "one/config.json",
+            "org/two/config.json",
+            ".hidden/config.json",
+            "org/deep/er/config.json",
+        ):
+            (folder / name).touch()
+        for name in (
+            "three.gguf", "org/four.gguf", "org/quants/q4.gguf", "org/quants/mmproj-x.gguf", "notes.txt",
+            "big-00001-of-00002.gguf", "big-00002-of-00002.gguf",
+        ):  # fmt: skip
+            (folder / name).touch()
+        found = list_models(folder)
+        assert {name: weights.kind for name, weights in found.items()} == {
+            "one": "checkpoint",
+            "org/two": "checkpoint",
+            "three": "gguf",
+            "org/four": "gguf",
+            "org/quants": "gguf",
+            "big": "gguf",
+        }
+        assert found["org/quants"].path == folder / "org" / "quants" / "q4.gguf"
+        assert found["big"].path.name == "big-00001-of-00002.gguf"
+
+    def test_they_are_found_by_name_wherever_the_folder_is(self, folder: Path) -> None:
+        (folder / "org").mkdir()
+        (folder / "org" / "m.gguf").touch()
+        assert resolve("models://org/m", models=folder).path == folder / "org" / "m.gguf"
+        with pytest.raises(StartupError, match=r"no model 'org/n' in .*there are: org/m"):
+            resolve("models://org/n", models=folder)
+
+    def test_a_folder_that_is_not_there_is_empty(self, folder: Path) -> None:
+        assert list_models(folder / "nothing") == {}

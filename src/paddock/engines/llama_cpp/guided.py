@@ -1,4 +1,8 @@
-"""Guided decoding by the names that vLLM's users know, for what llama.cpp has: a JSON schema or a grammar."""
+"""Guided decoding by the names that vLLM's users know, as grammars for llama.cpp.
+
+It takes JSON schemas itself, in two ways: for plain completions it leaves out without a word what it cannot
+follow, up to the whole schema. So a schema is written as a grammar here.
+"""
 
 from __future__ import annotations
 
@@ -9,46 +13,39 @@ import orjson
 
 from paddock.engines.llama_cpp.grammars.choice import from_choice
 from paddock.engines.llama_cpp.grammars.grammar import from_grammar
+from paddock.engines.llama_cpp.grammars.json_schema import from_schema
 from paddock.engines.llama_cpp.grammars.regex import from_regex
 from paddock.errors import InvalidRequest
 
 JSON = dict[str, Any]
 
 _GRAMMARS: dict[str, Callable[[Any, str], str]] = {
+    "guided_json": lambda given, param: from_schema(_schema(given, param), param),
     "guided_regex": from_regex,
     "guided_choice": from_choice,
     "guided_grammar": from_grammar,
 }
-GUIDED = frozenset({"guided_json", *_GRAMMARS})
+GUIDED = frozenset(_GRAMMARS)
 
 
-def guide(fields: JSON, *, chat: bool) -> JSON:
+def guide(fields: JSON) -> JSON:
     """What the engine's body gets for the `guided_*` field of a request; empty if there is none.
 
     Raises:
         InvalidRequest: there are several, or another field that says what the answer must look like, or it
             cannot be followed.
     """
-    given = [name for name in ("guided_json", *_GRAMMARS) if name in fields]
+    given = [name for name in _GRAMMARS if name in fields]
     if not given:
         return {}
     name = given[0]
-    others = given[1:] + [
-        other for other in ("response_format", "grammar", "tools") if _shapes(fields, other)
-    ]
+    others = given[1:] + [one for one in ("response_format", "grammar", "tools") if _shapes(fields, one)]
     if others:
         raise InvalidRequest(
             f"{name} does not go together with {' and '.join(others)}: an answer can follow one of them only",
             param=name,
         )
-    if name != "guided_json":
-        return {"grammar": _GRAMMARS[name](fields[name], name)}
-    schema = _schema(fields[name])
-    if not chat:
-        return {"json_schema": schema}
-    return {
-        "response_format": {"type": "json_schema", "json_schema": {"name": "guided_json", "schema": schema}}
-    }
+    return {"grammar": _GRAMMARS[name](fields[name], name)}
 
 
 def _shapes(fields: JSON, name: str) -> bool:
@@ -61,13 +58,13 @@ def _shapes(fields: JSON, name: str) -> bool:
     return value is not None
 
 
-def _schema(given: Any) -> JSON:
+def _schema(given: Any, param: str) -> JSON:
     """vLLM takes a schema as text, too."""
     if isinstance(given, str):
         try:
             given = orjson.loads(given)
         except orjson.JSONDecodeError as error:
-            raise InvalidRequest(f"guided_json is not valid JSON: {error}", param="guided_json") from None
+            raise InvalidRequest(f"{param} is not valid JSON: {error}", param=param) from None
     if not isinstance(given, dict):
-        raise InvalidRequest("guided_json must be a JSON Schema, which is an object", param="guided_json")
+        raise InvalidRequest(f"{param} must be a JSON Schema, which is an object", param=param)
     return given

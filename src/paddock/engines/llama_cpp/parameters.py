@@ -16,6 +16,9 @@ JSON = dict[str, Any]
 SEEDS = 2**32 - 1
 """Seeds are 32 bits wide, and the last one means `any`."""
 
+LONGEST_TEXT = 2**17
+"""Tokens of a text whose model does not say how long it may be."""
+
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for /completions; a chat runs until the model stops."""
 
@@ -124,6 +127,9 @@ def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON
     if body.keys() & {"repeat_penalty", "presence_penalty", "frequency_penalty"}:
         # llama.cpp looks 64 tokens back; in OpenAI's API the whole text counts.
         body.setdefault("repeat_last_n", -1)
+    if body.get("repeat_last_n") == -1:
+        # Its own word for the whole text, which newer ones refuse; each token back costs memory.
+        body["repeat_last_n"] = deployment.context_length or LONGEST_TEXT
     if "seed" in fields:
         body["seed"] = fields["seed"] % SEEDS
     limit = fields.get("max_completion_tokens", fields.get("max_tokens"))
@@ -135,7 +141,7 @@ def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON
         body["logit_bias"] = _logit_bias(fields["logit_bias"], deployment)
     if "response_format" in fields:
         body |= _response_format(fields["response_format"], chat)
-    body |= guide(fields, chat=chat)
+    body |= guide(fields)
     if fields.get("include_stop_str_in_output") and fields.get("stop"):
         body |= stops.ASKED
     if not chat:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 # `0.00.005.542 E llama_model_load: `, `0.00.006.231 E srv    load_model: `
 PREFIX = re.compile(r"^\d+(\.\d+){3} [A-Z] ([\w-]+ +)?[\w:]+: ")
 # The first complaint is the cause, the others are those who called.
-CAUSE = re.compile(r"error loading|unknown|unsupported|failed|couldn't|cannot|unable|invalid|error", re.IGNORECASE)
+CAUSE = re.compile(r"error|unknown|unsupported|failed|couldn't|cannot|unable|invalid", re.IGNORECASE)
 
 
 def explain(lines: Sequence[str]) -> str:

@@ -97,11 +97,12 @@ def _wanted(deployment: Deployment) -> int:
 
 
 def _started_at(deployment: Deployment, state: InstanceState) -> float | None:
-    if deployment.started_at is None and state == "running":
-        # The first worker has only just become ready.
-        ready = [one.ready_at for one in deployment.replicas if one.ready_at is not None]
-        return min(ready, default=None)
-    return deployment.started_at
+    if deployment.started_at is not None or state != "running":
+        return deployment.started_at
+    # Its first worker has only just become ready, or one from before a restart answers still.
+    current = [one for one in deployment.replicas if one.generation == deployment.generation]
+    ready = [one.ready_at for one in current if one.state == "ready" and one.ready_at is not None]
+    return min(ready, default=deployment.updated_at)
 
 
 def _progress(deployment: Deployment, state: InstanceState) -> InitProgress | None:

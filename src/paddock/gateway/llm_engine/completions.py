@@ -101,11 +101,7 @@ def neutral(body: Body, *, attached: bool, stream: bool) -> JSON:
 
     Args:
         attached: whether it goes to a server of somebody else's, which gets only what the caller sent.
-
-    Raises:
-        UnsupportedParameter: it has a field that nobody knows.
     """
-    _refuse_unknown(body)
     given = body.model_dump(exclude_unset=True)
     fields: JSON = {
         "prompt": body.prompt,
@@ -147,8 +143,10 @@ def endpoint_name(request: Request, body: Body) -> str:
 
 
 async def _plan(request: Request, body: Body, routes: Routes, *, stream: bool) -> tuple[Deployment, Plan]:
+    name = endpoint_name(request, body)
+    _refuse_unknown(body)
     with own_fields(_NAMES):
-        deployment = routes.resolve(endpoint_name(request, body))
+        deployment = routes.resolve(name)
         request.record.model = deployment.name
         fields = neutral(body, attached=deployment.engine == "attached", stream=stream)
         return deployment, await plan(deployment, fields, chat=False)

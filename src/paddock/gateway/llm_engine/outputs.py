@@ -55,7 +55,7 @@ class Events:
     """An engine's stream of a completion as the dialect's events; a `paddock.inference.relay.Translator`.
 
     Each token is an event as soon as it is there, but for the last one, which says that it is the last, with
-    the counts: it waits for them if it has no text, or is known to be the last.
+    the counts: it waits for them if it has no text, or may be the last.
 
     Args:
         limit: how many tokens there can be.
@@ -134,7 +134,9 @@ class Events:
             out += self._event(self._output("", token, None))
         self._held = self._output(text, found[-1] if found else None, count)
         is_last = self._finished or (count is not None and count >= self._limit)
-        return out + self._release() if text and not is_last else out
+        # What remains of a stop sequence's first token comes with its last token.
+        may_be_last = len(found) == 1 and found[0]["token"] != text
+        return out + self._release() if text and not is_last and not may_be_last else out
 
     def _release(self) -> bytes:
         held, self._held = self._held, None

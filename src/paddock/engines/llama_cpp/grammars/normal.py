@@ -36,12 +36,13 @@ MOST_REPETITIONS = 2000
 
 def normalized(grammar: Grammar) -> Grammar:
     """The rules that the root needs, in normal form."""
-    rules = {name: _without_left_recursion(name, grammar.rules[name]) for name in _needed(grammar)}
+    rules = {name: _without_left_recursion(name, grammar.rules[name]) for name in needed(grammar)}
     empties = empty_rules(rules)
     return Grammar({name: _normal(node, empties) for name, node in rules.items()}, grammar.root)
 
 
-def _needed(grammar: Grammar) -> Iterable[str]:
+def needed(grammar: Grammar) -> Iterable[str]:
+    """The rules that the root makes use of, itself first."""
     found = {grammar.root: None}
     waiting = [grammar.root]
     while waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
+from paddock.engines.llama_cpp.grammars.ambiguity import unambiguous
 from paddock.engines.llama_cpp.grammars.emptiness import empty_rules, may_be_empty
 from paddock.engines.llama_cpp.grammars.limits import check
 from paddock.engines.llama_cpp.grammars.normal import MOST_REPETITIONS, normalized
@@ -35,6 +36,7 @@ def write(grammar: Grammar, param: str) -> str:
     try:
         normal = normalized(grammar)
         check(normal, param)
+        normal = unambiguous(normal, param)
         return _Writer(normal).text()
     except RecursionError:
         raise InvalidRequest(f"{param} is nested too deeply", param=param) from None

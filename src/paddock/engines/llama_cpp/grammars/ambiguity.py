@@ -1,0 +1,133 @@
+"""Grammars that can be read in too many ways: rewritten so that there is one, where that can be done."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+
+from paddock.engines.llama_cpp.grammars.characters import ranges
+from paddock.engines.llama_cpp.grammars.normal import needed
+from paddock.engines.llama_cpp.grammars.readings import Readings, Stack, State, count
+from paddock.engines.llama_cpp.grammars.syntax import (
+    EMPTY,
+    Grammar,
+    Node,
+    Reference,
+    alternatives,
+    one_of,
+    optional,
+    references,
+    sequence,
+)
+from paddock.errors import InvalidRequest
+
+TOKEN = 16
+"""Characters of a long token; few have more that a grammar lets begin alike."""
+FEW = 300
+"""Ways to read a token that cost nothing to speak of."""
+MOST = 50_000
+"""Ways to read a token that take llama.cpp some ten milliseconds."""
+_MOST_STATES = 1000
+_WORK = 20_000
+"""Steps in search of a place that can be read in many ways: some tenth of a second."""
+
+
+def unambiguous(grammar: Grammar, param: str) -> Grammar:
+    """The grammar with the rules that can be read in many ways as automata, which read everything in one.
+
+    Those that lead back to themselves cannot be; neither are those that would become too large.
+
+    Raises:
+        InvalidRequest: what is left would keep llama.cpp busy for too long; `param` names the field.
+    """
+    readings = Readings(grammar.rules)
+    ways = _ways(readings, grammar.root)
+    if ways < FEW:
+        return grammar
+    recursive = _recursive(grammar)
+    for name in needed(grammar):
+        if name in recursive or name not in needed(grammar) or _ways(readings, name) < FEW:
+            continue
+        grammar = Grammar({**grammar.rules, **_automaton(readings, name)}, grammar.root)
+    ways = _ways(Readings(grammar.rules), grammar.root)
+    if ways >= MOST:
+        raise InvalidRequest(
+            f"{param} is too ambiguous: there are {ways} ways or more to read {TOKEN} characters, and all are"
+            f" followed; at most {MOST} are taken. Let alternatives begin with different characters, and put"
+            " something between repetitions that can follow each other",
+            param=param,
+        )
+    return Grammar({name: grammar.rules[name] for name in needed(grammar)}, grammar.root)
+
+
+def _ways(readings: Readings, rule: str) -> int:
+    """The most ways to read some characters from anywhere in the rule, as far as a search finds them."""
+    start = readings.start(rule)
+    largest = 0
+    limit = readings.work + _WORK
+    seen = {frozenset(start)}
+    waiting = deque([start])
+    while waiting and readings.work < limit and largest < MOST:
+        state = waiting.popleft()
+        largest = max(largest, count(readings, state, TOKEN, MOST))
+        for _, _, stacks in readings.pieces(state):
+            following = _after(readings, stacks)
+            if frozenset(following) not in seen:
+                seen.add(frozenset(following))
+                waiting.append(following)
+    return largest
+
+
+def _automaton(readings: Readings, name: str) -> dict[str, Node]:
+    """The rule with one rule for each state that reading it can be in; empty if there are too many."""
+    states: dict[frozenset[Stack], str] = {}
+
+    def rule_of(state: State) -> str:
+        key = frozenset(state)
+        if key not in states:
+            states[key] = f"{name} {len(states) + 1}" if states else name
+            waiting.append(state)
+        return states[key]
+
+    waiting: deque[State] = deque()
+    rule_of(readings.start(name))
+    rules: dict[str, Node] = {}
+    limit = readings.work + _WORK * 10
+    while waiting:
+        state = waiting.popleft()
+        ways: dict[str, list[tuple[int, int]]] = {}
+        for first, last, stacks in readings.pieces(state):
+            ways.setdefault(rule_of(_after(readings, stacks)), []).append((first, last))
+        if len(states) > _MOST_STATES or readings.work > limit:
+            return {}
+        node = (
+            alternatives(
+                sequence([one_of(ranges(pairs)), Reference(following)]) for following, pairs in ways.items()
+            )
+            if ways
+            else EMPTY
+        )
+        rules[states[frozenset(state)]] = optional(node) if () in state else node
+    return rules
+
+
+def _after(readings: Readings, stacks: tuple[Stack, ...]) -> State:
+    return tuple(dict.fromkeys(following for stack in stacks for following in readings.after(stack)))
+
+
+def _recursive(grammar: Grammar) -> set[str]:
+    """The rules that lead to a rule that leads back to itself."""
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    uses = {name: set(references(node)) for name, node in grammar.rules.items()}
+    for name, used in uses.items():
+        for other in used:
+            users[other].add(name)
+    ready = [name for name, used in uses.items() if not used]
+    finite: set[str] = set()
+    while ready:
+        name = ready.pop()
+        finite.add(name)
+        for user in users[name]:
+            uses[user].discard(name)
+            if not uses[user]:
+                ready.append(user)
+    return set(grammar.rules) - finite

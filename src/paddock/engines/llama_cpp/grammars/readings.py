@@ -1,0 +1,156 @@
+"""In how many ways the beginning of an answer can be read by a grammar.
+
+llama.cpp follows all of them, each as a stack of what must still come. To find that a token does not fit, it
+tries every way of reading every beginning of the token, even where two come to the same: with two ways for
+each letter, a token of twenty letters takes a million steps, and no other request gets an answer meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from paddock.engines.llama_cpp.grammars.characters import Ranges, characters
+from paddock.engines.llama_cpp.grammars.syntax import (
+    Alternatives,
+    CharacterClass,
+    Literal,
+    Node,
+    Reference,
+    Repetition,
+    Sequence,
+)
+
+Stack: TypeAlias = tuple[tuple[int, int], ...]
+"""What must still come, the next thing last: (number of a node, how far it is done)."""
+State: TypeAlias = tuple[Stack, ...]
+"""All ways to read a text: different stacks, each with a character next, or empty at an end."""
+
+
+class Readings:
+    """The ways of reading by one grammar's rules, none of which begins with itself."""
+
+    def __init__(self, rules: Mapping[str, Node]) -> None:
+        self._rules = rules
+        self._nodes: list[Node] = []
+        self._numbers: dict[int, int] = {}
+        self._closed: dict[Stack, State] = {}
+        self.work = 0
+        """Stacks and ranges looked at so far: what all this has cost."""
+
+    def start(self, rule: str) -> State:
+        return self._close(((self._number(self._rules[rule]), 0),))
+
+    def after(self, stack: Stack) -> State:
+        """The ways to go on when the character that is next in the stack has come."""
+        number, done = stack[-1]
+        node = self._nodes[number]
+        if isinstance(node, Literal) and done + 1 < len(node.text):
+            return ((*stack[:-1], (number, done + 1)),)
+        following = self._close(stack[:-1])
+        self.work += len(following)
+        return following
+
+    def wanted(self, stack: Stack) -> Ranges:
+        """The characters that may come next, for a stack that is not empty."""
+        number, done = stack[-1]
+        node = self._nodes[number]
+        if isinstance(node, Literal):
+            return characters(node.text[done])
+        assert isinstance(node, CharacterClass)
+        return node.ranges
+
+    def pieces(self, state: Iterable[Stack]) -> list[tuple[int, int, tuple[Stack, ...]]]:
+        """(first, last, stacks that want these characters), apart from each other and in order."""
+        edges: list[tuple[int, int, Stack]] = []
+        for stack in state:
+            if stack:
+                for first, last in self.wanted(stack):
+                    edges += [(first, 1, stack), (last + 1, 0, stack)]
+        self.work += len(edges)
+        edges.sort(key=lambda edge: edge[:2])
+        result: list[tuple[int, int, tuple[Stack, ...]]] = []
+        active: dict[Stack, None] = {}
+        before = 0
+        for at, opens, stack in edges:
+            if active and at > before:
+                result.append((before, at - 1, tuple(active)))
+                self.work += len(active)
+            before = at
+            if opens:
+                active[stack] = None
+            else:
+                active.pop(stack)
+        return result
+
+    def _close(self, stack: Stack) -> State:
+        known = self._closed.get(stack)
+        if known is not None:
+            return known
+        found: dict[Stack, None] = {}
+        seen = {stack}
+        waiting = [stack]
+        while waiting:
+            self.work += 1
+            top = waiting.pop()
+            if not top or isinstance(self._nodes[top[-1][0]], Literal | CharacterClass):
+                found[top] = None
+                continue
+            for following in self._expand(top):
+                if following not in seen:
+                    seen.add(following)
+                    waiting.append(following)
+        self._closed[stack] = tuple(found)
+        return self._closed[stack]
+
+    def _expand(self, stack: Stack) -> list[Stack]:
+        number, done = stack[-1]
+        rest = stack[:-1]
+        match self._nodes[number]:
+            case Reference(name):
+                return [(*rest, (self._number(self._rules[name]), 0))]
+            case Alternatives(options):
+                return [(*rest, (self._number(option), 0)) for option in options]
+            case Sequence(parts) if done < len(parts):
+                later = () if done + 1 == len(parts) else ((number, done + 1),)
+                return [(*rest, *later, (self._number(parts[done]), 0))]
+            case Repetition(body, least, most):
+                ends = [rest] if done >= least else []
+                if most is not None and done == most:
+                    return ends
+                # llama.cpp has the copies that must come apart from those that may.
+                counted = min(done, least) + 1 if most is None else done + 1
+                return [*ends, (*rest, (number, counted), (self._number(body), 0))]
+        return [rest]
+
+    def _number(self, node: Node) -> int:
+        number = self._numbers.setdefault(id(node), len(self._nodes))
+        if number == len(self._nodes):
+            self._nodes.append(node)
+        return number
+
+
+def count(readings: Readings, state: State, length: int, enough: int) -> int:
+    """The ways to read some `length` characters from the state on, those that can be read in the most ways.
+
+    They are chosen one by one, so there may be worse. The count stops where there are `enough`.
+    """
+    ways = Counter(dict.fromkeys(state, 1))
+    largest = 1
+    for _ in range(length):
+        pieces = readings.pieces(ways)
+        if not pieces or largest >= enough:
+            break
+        _, _, stacks = max(pieces, key=lambda piece: sum(ways[stack] for stack in piece[2]))
+        following: Counter[Stack] = Counter()
+        found = 0
+        for stack in stacks:
+            for next_one in readings.after(stack):
+                following[next_one] += ways[stack]
+                found += ways[stack]
+            if found >= enough:
+                break
+        ways = following
+        largest = max(largest, found)
+    return largest
