@@ -40,7 +40,7 @@ class Settings:
     data_dir: Path = _setting(Path("~/.paddock"), "Folder for logs, converted weights and the store.")
     database_url: str | None = _setting(
         None,
-        "PostgreSQL to keep the state in, `postgresql://USER@HOST/NAME`, instead of SQLite in the data folder.",
+        "PostgreSQL for the state, `postgresql://USER@HOST/NAME`, instead of SQLite in the data folder.",
     )
     workers: int = _setting(1, "Processes that answer requests, on one port.", least=1, most=64)
     public_url: str | None = _setting(
@@ -49,8 +49,8 @@ class Settings:
     )
     allow_path: str | None = _setting(
         None,
-        "Folders below which callers may name models, separated by `:`. Without it any path may be named while"
-        " the server listens on loopback only, and none otherwise.",
+        "Folders below which callers may name models, separated by `:`. Without it any path may be named while the"
+        " server listens on loopback only, and none otherwise.",
     )
     engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(
@@ -91,9 +91,7 @@ class Settings:
         "info", "Least severe level that is logged.", ("debug", "info", "warning", "error")
     )
     access_log: bool = _setting(True, "Write a line for each answered request.")
-    base_url: str = _setting(
-        "http://127.0.0.1:8800", "Server that the commands `chat`, `complete`, `models` talk to."
-    )
+    base_url: str = _setting("http://127.0.0.1:8800", "Server that the commands talk to.")
     api_key: str | None = _setting(None, "Key that those commands send.")
 
 

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from paddock.control.decide import ATTEMPTS, Decision, Load, Seen, Wish, decide, wait_after
-from paddock.schemas.hardware import Claim, HardwareType, Node, Placement
+from paddock.schemas.hardware import HardwareType, Node, Placement
 from paddock.services import events, replicas
 from paddock.services.gateways import Gateways
-from paddock.services.hardware import HardwareConfig, fit, hardware_types
+from paddock.services.hardware import HardwareConfig, claim, fit, hardware_types
 from paddock.services.snapshots import living
 from paddock.settings import Settings
 from paddock.store.sessions import ChangeSession
@@ -217,8 +217,10 @@ def _write_status(session: ChangeSession, view: View, row: DeploymentRow, decisi
     if decision.status == row.status:
         return
     row.status, row.revision = decision.status, session.revision
+    if decision.status == "failed":
+        row.stopped_at = view.now
     if decision.status == "ready":
-        row.reason, row.log = "", []
+        row.reason, row.log, row.stopped_at = "", [], None
         row.started_at = row.started_at or view.now
         row.used_at = max(row.used_at, view.now)
     if decision.status != "deleting":
@@ -254,7 +256,7 @@ def _fit(
     kind = types.get(row.hardware_type)
     if kind is None:
         return f"hardware type {row.hardware_type} is not offered any more"
-    place = fit(Claim(kind, int(row.facts.get("memory") or 0)), view.nodes, held, view.hardware)
+    place = fit(claim(kind, int(row.facts.get("memory") or 0)), view.nodes, held, view.hardware)
     return place if isinstance(place, Placement) else f"Waiting for hardware: it {place}"
 
 

@@ -17,6 +17,7 @@ from paddock.errors import Fenced, PaddockError, StartupError
 from paddock.inference.upstream import Upstream
 from paddock.runners.runner import Runner, Running
 from paddock.services import events, replicas
+from paddock.services.commanded import ORIGIN
 from paddock.services.platform import Platform
 from paddock.store import leases
 from paddock.store.sessions import ChangeSession
@@ -192,7 +193,8 @@ class Life:
                 if well:
                     row.failures = 0
                 failed_start(row, one, reason, lines, now, hopeless=hopeless)
-                log.error("%s: %s", row.name, reason)
+                if row.origin != ORIGIN or row.proved:
+                    log.error("%s: %s", row.name, reason)
             elif overdue and row.reason == self._ending:
                 row.log = lines
             state = "failed" if reason and not self._ending else "stopped"

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from paddock.engines.llama_cpp import parameters as llama_cpp
-from paddock.engines.llama_cpp import stops
+from paddock.engines.llama_cpp import special_tokens, stops
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.inference.routing import Deployment
 
@@ -91,6 +91,9 @@ async def _plan_llama_cpp(
 ) -> Plan:
     _refuse_unknown(fields, llama_cpp.CHAT if chat else llama_cpp.COMPLETION, deployment.engine)
     base, top_logprobs = llama_cpp.translate(deployment, fields, chat=chat)
+    if fields.get("skip_special_tokens") is False:
+        with_end = bool(fields.get("include_stop_str_in_output"))
+        base["preserved_tokens"] = await special_tokens.shown(deployment, with_end=with_end)
     prompts = [None] if chat else llama_cpp.prompts(fields["prompt"])
     n = fields.get("n", 1)
     if len(prompts) * n > MAX_CHOICES:

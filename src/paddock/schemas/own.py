@@ -12,7 +12,7 @@ DeploymentStatus = Literal["pending", "starting", "ready", "asleep", "failed", "
 ReplicaState = Literal[
     "queued", "reserving", "fetching", "loading", "ready", "draining", "ending", "stopped", "failed"
 ]
-STEPS = 5
+MOST_WORKERS = 1000
 NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._/:@-]{0,126}[A-Za-z0-9])?"
 """A deployment's name: it may look like a model's, `org/name`, and stands in URLs."""
 
@@ -105,8 +105,10 @@ class CreateDeployment(_Wire):
     engine: str | None = None
     hardware_type: str | None = Field(default=None, description="By default the one recommended.")
     context_length: int | None = Field(default=None, ge=1)
-    min_workers: int = Field(default=1, ge=0)
-    max_workers: int | None = Field(default=None, ge=0, description="By default min_workers, at least 1.")
+    min_workers: int = Field(default=1, ge=0, le=MOST_WORKERS)
+    max_workers: int | None = Field(
+        default=None, ge=0, le=MOST_WORKERS, description="By default min_workers, at least 1."
+    )
     per_worker: int | None = Field(default=None, ge=1)
     idle_timeout: float | None = Field(default=None, ge=0)
     quantize: Literal["F16", "BF16", "Q8_0"] | None = Field(
@@ -127,8 +129,8 @@ class UpdateDeployment(_Wire):
     engine: str | None = None
     hardware_type: str | None = None
     context_length: int | None = Field(default=None, ge=1)
-    min_workers: int | None = Field(default=None, ge=0)
-    max_workers: int | None = Field(default=None, ge=0)
+    min_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
+    max_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
     per_worker: int | None = Field(default=None, ge=1)
     idle_timeout: float | None = Field(default=None, ge=0)
     quantize: Literal["F16", "BF16", "Q8_0"] | None = None

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from paddock.errors import InvalidRequest, StartupError, UnsupportedParameter
-from paddock.schemas.hardware import Claim, HardwareType, Node
+from paddock.schemas.hardware import HardwareType, Node
 from paddock.schemas.own import NAME, CreateDeployment
-from paddock.services.hardware import hardware_types, never_fits, recommend
+from paddock.services.hardware import claim, hardware_types, never_fits, recommend
 from paddock.services.platform import Platform
 from paddock.weights.facts import ModelFacts
 from paddock.weights.needs import choose_slots, choose_threads, memory_needed
@@ -20,6 +20,7 @@ from paddock.weights.needs import choose_slots, choose_threads, memory_needed
 ENGINES = ("llama.cpp",)
 DEFAULT_CONTEXT = 8192
 _NAME = re.compile(NAME)
+_ID = re.compile(r"dep-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def plan_wish(platform: Platform, nodes: Sequence[Node], asked: CreateDeployment
     types = hardware_types(nodes, platform.hardware)
     slots, memory = _size(platform, facts, length, asked.slots, _memory(asked.hardware_type, types))
     hardware_type = _hardware(platform, asked.hardware_type, types, facts, memory)
-    impossible = never_fits(Claim(types[hardware_type], memory), nodes, platform.hardware)
+    impossible = never_fits(claim(types[hardware_type], memory), nodes, platform.hardware)
     if impossible:
         raise InvalidRequest(f"model {facts.name} {impossible}", param="hardware_type", code="does_not_fit")
     options = {
@@ -126,7 +127,7 @@ def largest_context(
 
     def is_too_long(length: int) -> bool:
         _, memory = _size(platform, facts, length, None, kind.memory)
-        return never_fits(Claim(kind, memory), nodes, platform.hardware) is not None
+        return never_fits(claim(kind, memory), nodes, platform.hardware) is not None
 
     return bisect.bisect_left(range(1, most + 1), True, key=is_too_long)
 
@@ -142,6 +143,8 @@ def check_name(name: str) -> str:
             f" digit, not {name[:140]!r}",
             param="name",
         )
+    if _ID.fullmatch(name):
+        raise InvalidRequest(f"name {name!r} looks like a deployment's id; choose another", param="name")
     return name
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from paddock.control.decide import ATTEMPTS, Decision, Load, Seen, Wish, decide, wait_after
 
-QUEUE = 60.0
+QUEUE = 200.0
 START = 20.0
 DRAIN = 30.0
 STEP = 0.25

@@ -63,6 +63,7 @@ _TRANSLATED = GUIDED | frozenset(
         "logprobs",
         "context_length_exceeded_behavior",
         "include_stop_str_in_output",
+        "skip_special_tokens",
     }
 )
 _NO_EFFECT = vllm_names.NO_EFFECT | frozenset(

@@ -31,10 +31,10 @@ _BOTH = {
     "early_stopping": _Only((False,), _BEAMS),
     "stop_token_ids": _Only(([],), "llama.cpp stops at texts only; use stop"),
     "min_tokens": _Only((0,), "llama.cpp has no least length; ignore_eos goes on to max_tokens"),
-    "skip_special_tokens": _Only((True,), "llama.cpp leaves special tokens out of its answers"),
     "guided_whitespace_pattern": _Only((), "white space in JSON is llama.cpp's own choice"),
 }
 _CHAT = {
+    "skip_special_tokens": _Only((True,), "llama.cpp leaves special tokens out of a chat's answers"),
     "echo": _Only((False,), "a chat's answer has nothing put before it"),
     "add_generation_prompt": _Only((True,), _TEMPLATE),
     "continue_final_message": _Only((False,), _TEMPLATE),

@@ -48,7 +48,7 @@ def _text(entry: JSON) -> str:
     string it sends none, and more of it later; but among the likeliest tokens each has its own text.
     """
     own = next((one["token"] for one in entry.get("top_logprobs") or () if one["id"] == entry["id"]), None)
-    return str(entry["token"]) if own is None or _INCOMPLETE in own else str(own)
+    return str(own) if own and _INCOMPLETE not in own else str(entry["token"])
 
 
 class Events:

@@ -14,6 +14,11 @@ from paddock.services.hardware.types import LEAST_MEMORY, gpu_kind, gpus_of
 _UNITS = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "bytes": 1}
 
 
+def claim(type: HardwareType, memory: int) -> Claim:
+    """What a replica that needs so much memory asks for: on a type with GPUs its model lies in theirs."""
+    return Claim(type, min(type.memory, LEAST_MEMORY), memory) if type.gpus else Claim(type, memory)
+
+
 def fit(
     claim: Claim, nodes: Sequence[Node], placements: Sequence[Placement], config: HardwareConfig
 ) -> Placement | str:

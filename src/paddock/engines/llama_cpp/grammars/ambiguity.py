@@ -27,6 +27,8 @@ FEW = 300
 MOST = 50_000
 """Ways to read a token that take llama.cpp some ten milliseconds."""
 _MOST_STATES = 1000
+_MOST_STACKS = 200
+"""Ways to read a text that an automaton can be made of in good time."""
 _WORK = 20_000
 """Steps in search of a place that can be read in many ways: some tenth of a second."""
 
@@ -39,7 +41,7 @@ def unambiguous(grammar: Grammar, param: str) -> Grammar:
     Raises:
         InvalidRequest: what is left would keep llama.cpp busy for too long; `param` names the field.
     """
-    readings = Readings(grammar.rules)
+    readings = Readings(grammar.rules, 0)
     ways = _ways(readings, grammar.root)
     if ways < FEW:
         return grammar
@@ -48,7 +50,7 @@ def unambiguous(grammar: Grammar, param: str) -> Grammar:
         if name in recursive or name not in needed(grammar) or _ways(readings, name) < FEW:
             continue
         grammar = Grammar({**grammar.rules, **_automaton(readings, name)}, grammar.root)
-    ways = _ways(Readings(grammar.rules), grammar.root)
+    ways = _ways(Readings(grammar.rules, 0), grammar.root)
     if ways >= MOST:
         raise InvalidRequest(
             f"{param} is too ambiguous: there are {ways} ways or more to read {TOKEN} characters, and all are"
@@ -63,15 +65,16 @@ def _ways(readings: Readings, rule: str) -> int:
     """The most ways to read some characters from anywhere in the rule, as far as a search finds them."""
     start = readings.start(rule)
     largest = 0
-    limit = readings.work + _WORK
+    readings.budget = _WORK
     seen = {frozenset(start)}
     waiting = deque([start])
-    while waiting and readings.work < limit and largest < MOST:
+    while waiting and readings.budget > 0 and largest < MOST:
         state = waiting.popleft()
-        largest = max(largest, count(readings, state, TOKEN, MOST))
-        for _, _, stacks in readings.pieces(state):
+        largest = max(largest, count(readings, state, None, TOKEN, MOST))
+        for first, _, stacks in readings.pieces(state):
             following = _after(readings, stacks)
             if frozenset(following) not in seen:
+                largest = max(largest, count(readings, following, first, TOKEN, MOST))
                 seen.add(frozenset(following))
                 waiting.append(following)
     return largest
@@ -91,13 +94,15 @@ def _automaton(readings: Readings, name: str) -> dict[str, Node]:
     waiting: deque[State] = deque()
     rule_of(readings.start(name))
     rules: dict[str, Node] = {}
-    limit = readings.work + _WORK * 10
+    readings.budget = _WORK * 10
     while waiting:
         state = waiting.popleft()
+        if len(states) > _MOST_STATES or len(state) > _MOST_STACKS:
+            return {}
         ways: dict[str, list[tuple[int, int]]] = {}
         for first, last, stacks in readings.pieces(state):
             ways.setdefault(rule_of(_after(readings, stacks)), []).append((first, last))
-        if len(states) > _MOST_STATES or readings.work > limit:
+        if readings.budget <= 0:
             return {}
         node = (
             alternatives(
@@ -111,7 +116,11 @@ def _automaton(readings: Readings, name: str) -> dict[str, Node]:
 
 
 def _after(readings: Readings, stacks: tuple[Stack, ...]) -> State:
-    return tuple(dict.fromkeys(following for stack in stacks for following in readings.after(stack)))
+    found: dict[Stack, None] = {}
+    for stack in stacks:
+        if readings.budget > 0:
+            found |= dict.fromkeys(readings.after(stack))
+    return tuple(found)
 
 
 def _recursive(grammar: Grammar) -> set[str]:

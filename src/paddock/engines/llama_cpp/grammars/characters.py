@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 """(first, last) code points: sorted, apart from each other."""
@@ -55,24 +55,6 @@ NEWLINE = characters("\n")
 DIGIT = ranges([(0x30, 0x39)])
 SPACE = characters(" \t\n\r\f\v")
 WORD = ranges([(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)])
-
-
-class Class(NamedTuple):
-    """A class that engines of regular expressions do not agree on.
-
-    `sure` is in it by every reading, `possible` by at least one: \\d is ASCII's digits for some and those of
-    every script for others. What is asked for must be `sure`, or an answer would match only here.
-    """
-
-    sure: Ranges
-    possible: Ranges
-
-    def negated(self) -> Class:
-        return Class(complement(self.possible), complement(self.sure))
-
-
-def exactly(one: Ranges) -> Class:
-    return Class(one, one)
 
 
 @cache

@@ -28,16 +28,23 @@ State: TypeAlias = tuple[Stack, ...]
 """All ways to read a text: different stacks, each with a character next, or empty at an end."""
 
 
-class Readings:
-    """The ways of reading by one grammar's rules, none of which begins with itself."""
+_LONGEST_WALK = 40_000
+"""Stacks and ranges to look at while some characters are read."""
 
-    def __init__(self, rules: Mapping[str, Node]) -> None:
+
+class Readings:
+    """The ways of reading by one grammar's rules, none of which begins with itself.
+
+    Attributes:
+        budget: stacks and ranges that may still be looked at; the callers stop where none is left.
+    """
+
+    def __init__(self, rules: Mapping[str, Node], budget: int) -> None:
         self._rules = rules
         self._nodes: list[Node] = []
         self._numbers: dict[int, int] = {}
         self._closed: dict[Stack, State] = {}
-        self.work = 0
-        """Stacks and ranges looked at so far: what all this has cost."""
+        self.budget = budget
 
     def start(self, rule: str) -> State:
         return self._close(((self._number(self._rules[rule]), 0),))
@@ -49,7 +56,7 @@ class Readings:
         if isinstance(node, Literal) and done + 1 < len(node.text):
             return ((*stack[:-1], (number, done + 1)),)
         following = self._close(stack[:-1])
-        self.work += len(following)
+        self.budget -= len(following)
         return following
 
     def wanted(self, stack: Stack) -> Ranges:
@@ -61,6 +68,14 @@ class Readings:
         assert isinstance(node, CharacterClass)
         return node.ranges
 
+    def wanting(self, state: Iterable[Stack], character: int) -> list[Stack]:
+        """The stacks that want the character next."""
+        return [
+            stack
+            for stack in state
+            if stack and any(first <= character <= last for first, last in self.wanted(stack))
+        ]
+
     def pieces(self, state: Iterable[Stack]) -> list[tuple[int, int, tuple[Stack, ...]]]:
         """(first, last, stacks that want these characters), apart from each other and in order."""
         edges: list[tuple[int, int, Stack]] = []
@@ -68,7 +83,7 @@ class Readings:
             if stack:
                 for first, last in self.wanted(stack):
                     edges += [(first, 1, stack), (last + 1, 0, stack)]
-        self.work += len(edges)
+        self.budget -= len(edges)
         edges.sort(key=lambda edge: edge[:2])
         result: list[tuple[int, int, tuple[Stack, ...]]] = []
         active: dict[Stack, None] = {}
@@ -76,7 +91,7 @@ class Readings:
         for at, opens, stack in edges:
             if active and at > before:
                 result.append((before, at - 1, tuple(active)))
-                self.work += len(active)
+                self.budget -= len(active)
             before = at
             if opens:
                 active[stack] = None
@@ -92,7 +107,7 @@ class Readings:
         seen = {stack}
         waiting = [stack]
         while waiting:
-            self.work += 1
+            self.budget -= 1
             top = waiting.pop()
             if not top or isinstance(self._nodes[top[-1][0]], Literal | CharacterClass):
                 found[top] = None
@@ -131,26 +146,34 @@ class Readings:
         return number
 
 
-def count(readings: Readings, state: State, length: int, enough: int) -> int:
-    """The ways to read some `length` characters from the state on, those that can be read in the most ways.
+def count(readings: Readings, state: State, character: int | None, length: int, enough: int) -> int:
+    """The ways to read `character` from the state on, up to `length` times in a row.
 
-    They are chosen one by one, so there may be worse. The count stops where there are `enough`.
+    Without a character, those are taken one by one that can be read in the most ways. The count stops where
+    there are `enough`, and where it has become too long to go on: llama.cpp would have to do the same.
     """
+    limit = readings.budget - _LONGEST_WALK
     ways = Counter(dict.fromkeys(state, 1))
     largest = 1
     for _ in range(length):
-        pieces = readings.pieces(ways)
-        if not pieces or largest >= enough:
-            break
-        _, _, stacks = max(pieces, key=lambda piece: sum(ways[stack] for stack in piece[2]))
+        stacks = _most_wanted(readings, ways) if character is None else readings.wanting(ways, character)
         following: Counter[Stack] = Counter()
         found = 0
         for stack in stacks:
             for next_one in readings.after(stack):
                 following[next_one] += ways[stack]
                 found += ways[stack]
-            if found >= enough:
-                break
+            if found >= enough or readings.budget < limit:
+                return max(found, enough)
+        if not found:
+            break
         ways = following
         largest = max(largest, found)
     return largest
+
+
+def _most_wanted(readings: Readings, ways: Counter[Stack]) -> tuple[Stack, ...]:
+    pieces = readings.pieces(ways)
+    return max(
+        (piece[2] for piece in pieces), key=lambda stacks: sum(ways[stack] for stack in stacks), default=()
+    )

@@ -18,11 +18,10 @@ from paddock.engines.llama_cpp.grammars.characters import (
     SPACE,
     WORD,
     WRITABLE,
-    Class,
+    Ranges,
     any_case,
     characters,
     complement,
-    exactly,
     intersection,
     ranges,
     unicode_class,
@@ -146,11 +145,9 @@ class _Translation:
             found = intersection(own if kind == "LITERAL" else complement(own), WRITABLE)
         else:
             negated = _name(value[0][0]) == "NEGATE"
-            items = [_item(op, item, flags) for op, item in value[negated:]]
-            own = Class(
-                cased(union(*(item.sure for item in items))), cased(union(*(item.possible for item in items)))
-            )
-            found = intersection((own.negated() if negated else own).sure, WRITABLE)
+            items = [_item(op, item, flags, negated) for op, item in value[negated:]]
+            own = cased(union(*items))
+            found = intersection(complement(own) if negated else own, WRITABLE)
         if not found:
             raise self._invalid(
                 "the regular expression asks for a character that no answer can have, or for one of none"
@@ -173,16 +170,22 @@ class _Translation:
         )
 
 
-def _item(op: Any, value: Any, flags: int) -> Class:
+def _item(op: Any, value: Any, flags: int, negated: bool) -> Ranges:
+    """What a class lists, or excludes.
+
+    \\d is ASCII's digits for some and those of every script for others, so that a class lists the smaller set
+    and excludes the larger one: what comes out matches by both readings.
+    """
     match _name(op):
         case "LITERAL":
-            return exactly(((value, value),))
+            return ((value, value),)
         case "RANGE":
-            return exactly(ranges([value]))
+            return ranges([value])
     name = _name(value).removeprefix("CATEGORY_")
+    excludes = name.startswith("NOT_")
     escape, ascii_class = _CLASSES[name.removeprefix("NOT_")]
-    known = Class(ascii_class, ascii_class if flags & re.ASCII else unicode_class(escape))
-    return known.negated() if name.startswith("NOT_") else known
+    known = ascii_class if flags & re.ASCII or excludes == negated else unicode_class(escape)
+    return complement(known) if excludes else known
 
 
 def _name(op: Any) -> str:
