@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import insert
 
@@ -53,8 +54,8 @@ def main() -> None:
     rounds = 3 if arguments.quick else arguments.rounds
     servers.end_on_sigterm()
     how = (
-        f"One request at a time, {rounds} rounds of {EACH} to each server in turns, medians in ms. Half of the"
-        " deployments are asleep, half stopped; a completion is relayed to an attached stub engine."
+        f"One request at a time, {rounds} rounds of {EACH} to each server in turns, medians in ms. Half of"
+        " the deployments are asleep, half stopped; a completion is relayed to an attached stub engine."
     )
     report.header("Many deployments", how)
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name, contextlib.ExitStack() as stack:
@@ -137,7 +138,7 @@ def _serving(folder: Path, count: int, engine: Server) -> Iterator[Side]:
 def _fill(session: ChangeSession, count: int) -> None:
     """As many deployments as their project's list shows: asleep and stopped ones in turns."""
     now = time.time()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": f"dep-{number:016x}",
             "project": LOCAL,

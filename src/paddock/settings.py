@@ -49,8 +49,8 @@ class Settings:
     )
     allow_path: str | None = _setting(
         None,
-        "Folders below which callers may name models, separated by `:`. Without it any path may be named while the"
-        " server listens on loopback only, and none otherwise.",
+        "Folders below which callers may name models, separated by `:`. Without it any path may be named"
+        " while the server listens on loopback, and none otherwise.",
     )
     engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(

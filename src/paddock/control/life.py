@@ -130,6 +130,7 @@ class Life:
             if one.generation == row.generation:
                 row.proved, row.failures, row.retry_at = one.generation, 0, 0.0
                 row.facts = {**row.facts, **facts}
+                row.context_length = row.context_length or int(facts["context_length"])
             row.revision, row.attention = session.revision, True
             events.record(session, row, "replica_ready", f"on {one.node}", now, one.id)
             return True

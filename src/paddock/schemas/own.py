@@ -48,7 +48,9 @@ class Deployment(_Wire):
     model: str = Field(description="The model's name.")
     engine: str
     hardware_type: str
-    context_length: int = Field(description="Tokens of prompt and answer together.")
+    context_length: int = Field(
+        description="Tokens of prompt and answer together; 0 while that is not known."
+    )
     min_workers: int
     max_workers: int
     per_worker: int = Field(description="Requests at once that one replica is meant to take.")

@@ -165,7 +165,8 @@ def _context(asked: int | None, facts: ModelFacts, default: int) -> int:
             f" {facts.name} was made for",
             param="context_length",
         )
-    return asked or min(default, facts.context_length or default)
+    # Of a model that nobody has fetched yet the engine finds out.
+    return asked or min(default, facts.context_length)
 
 
 def _memory(asked: str | None, types: dict[str, HardwareType]) -> int:

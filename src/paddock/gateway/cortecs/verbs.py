@@ -64,7 +64,7 @@ def context_for(found: Offer, hardware_type: str | None, asked: int | None) -> i
         InvalidRequest: more was asked for than there can be.
     """
     most = found.contexts.get(hardware_type or "")
-    if most is None:
+    if most is None or (asked is None and not found.own_context):
         return asked
     if asked is None:
         return min(DEFAULT_CONTEXT_LENGTH, most)

@@ -22,35 +22,37 @@ from paddock.errors import InvalidRequest
 
 TOKEN = 16
 """Characters of a long token; few have more that a grammar lets begin alike."""
-FEW = 300
-"""Ways to read a token that cost nothing to speak of."""
-MOST = 50_000
-"""Ways to read a token that take llama.cpp some ten milliseconds."""
+MOST = 10_000
+"""Ways to read a token. Some hundred tokens of a vocabulary share a long beginning, so it is a second's work."""
 _MOST_STATES = 1000
 _MOST_STACKS = 200
 """Ways to read a text that an automaton can be made of in good time."""
-_WORK = 20_000
+_SEARCH = 20_000
 """Steps in search of a place that can be read in many ways: some tenth of a second."""
+_SEARCH_RULES = 5 * _SEARCH
+_CONSTRUCTION = 10 * _SEARCH
 
 
 def unambiguous(grammar: Grammar, param: str) -> Grammar:
-    """The grammar with the rules that can be read in many ways as automata, which read everything in one.
+    """The grammar with the rules that can be read in too many ways as automata, which read in one way only.
 
     Those that lead back to themselves cannot be; neither are those that would become too large.
 
     Raises:
         InvalidRequest: what is left would keep llama.cpp busy for too long; `param` names the field.
     """
-    readings = Readings(grammar.rules, 0)
-    ways = _ways(readings, grammar.root)
-    if ways < FEW:
+    if _ways(Readings(grammar.rules, _SEARCH), grammar.root) < MOST:
         return grammar
     recursive = _recursive(grammar)
+    readings = Readings(grammar.rules, _SEARCH_RULES)
+    rules = dict(grammar.rules)
     for name in needed(grammar):
-        if name in recursive or name not in needed(grammar) or _ways(readings, name) < FEW:
-            continue
-        grammar = Grammar({**grammar.rules, **_automaton(readings, name)}, grammar.root)
-    ways = _ways(Readings(grammar.rules, 0), grammar.root)
+        if name not in recursive and _ways(readings, name) >= MOST:
+            rules |= _automaton(Readings(grammar.rules, _CONSTRUCTION), name)
+            if name == grammar.root:
+                break
+    grammar = Grammar(rules, grammar.root)
+    ways = _ways(Readings(rules, _SEARCH), grammar.root)
     if ways >= MOST:
         raise InvalidRequest(
             f"{param} is too ambiguous: there are {ways} ways or more to read {TOKEN} characters, and all are"
@@ -58,14 +60,13 @@ def unambiguous(grammar: Grammar, param: str) -> Grammar:
             " something between repetitions that can follow each other",
             param=param,
         )
-    return Grammar({name: grammar.rules[name] for name in needed(grammar)}, grammar.root)
+    return Grammar({name: rules[name] for name in needed(grammar)}, grammar.root)
 
 
 def _ways(readings: Readings, rule: str) -> int:
-    """The most ways to read some characters from anywhere in the rule, as far as a search finds them."""
+    """The most ways to read some characters from anywhere in the rule, as far as the budget lets find them."""
     start = readings.start(rule)
     largest = 0
-    readings.budget = _WORK
     seen = {frozenset(start)}
     waiting = deque([start])
     while waiting and readings.budget > 0 and largest < MOST:
@@ -81,7 +82,10 @@ def _ways(readings: Readings, rule: str) -> int:
 
 
 def _automaton(readings: Readings, name: str) -> dict[str, Node]:
-    """The rule with one rule for each state that reading it can be in; empty if there are too many."""
+    """The rule with one rule for each state that reading it can be in; empty if there are too many.
+
+    The budget is for all of it.
+    """
     states: dict[frozenset[Stack], str] = {}
 
     def rule_of(state: State) -> str:
@@ -94,7 +98,6 @@ def _automaton(readings: Readings, name: str) -> dict[str, Node]:
     waiting: deque[State] = deque()
     rule_of(readings.start(name))
     rules: dict[str, Node] = {}
-    readings.budget = _WORK * 10
     while waiting:
         state = waiting.popleft()
         if len(states) > _MOST_STATES or len(state) > _MOST_STACKS:

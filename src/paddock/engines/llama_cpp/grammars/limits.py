@@ -76,15 +76,18 @@ class _Size:
 
     def measure(self, node: Node) -> int:
         """Counts the node in; returns the places in it that its first character may belong to."""
-        result = self._measure(node)
+        result = self._bounded(self._measure(node))
         self.steps += result
-        if result > MOST_AT_ONCE:
+        return result
+
+    def _bounded(self, reach: int) -> int:
+        if reach > MOST_AT_ONCE:
             raise InvalidRequest(
-                f"{self.param} has a place where the next character may belong to {result} different parts of"
+                f"{self.param} has a place where the next character may belong to {reach} different parts of"
                 f" it; at most {MOST_AT_ONCE} are taken. Too much of it is optional, or begins alike",
                 param=self.param,
             )
-        return result
+        return reach
 
     def _measure(self, node: Node) -> int:
         match node:
@@ -106,12 +109,11 @@ class _Size:
                 return self._measure_repetition(body, least, most)
 
     def _measure_sequence(self, parts: tuple[Node, ...]) -> int:
-        reach = largest = 0
+        reach = 0
         for part in reversed(parts):
-            reach = self.measure(part) + (reach if may_be_empty(part, self.empties) else 0)
-            largest = max(largest, reach)
-        # What follows within the sequence is reached once its beginning is done.
-        return largest
+            # Each part is where the next character belongs once those before it are done.
+            reach = self._bounded(self.measure(part) + (reach if may_be_empty(part, self.empties) else 0))
+        return reach
 
     def _measure_repetition(self, body: Node, least: int, most: int | None) -> int:
         if max(least, most or 0) > MOST_REPETITIONS:
