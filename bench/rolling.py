@@ -24,7 +24,7 @@ from bench.servers import Server, free_port
 
 NAME = "rolled"
 REPLICAS, WORKERS, AT_ONCE = 2, 2, 16
-TOKENS, LONG = 64, 900
+TOKENS, LONG = 64, 600
 CONTEXTS = (1024, 2048)
 """What an update changes, to and fro: it needs new engines, and every answer fits into both."""
 PAUSE = 0.3

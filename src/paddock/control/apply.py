@@ -37,12 +37,11 @@ class View:
 
 @dataclass(frozen=True)
 class Order:
-    """A replica whose process must begin: all that its start needs, read in one transaction."""
+    """A replica and all that the start of its process needs, read in one transaction."""
 
     replica_id: str
     deployment_id: str
     deployment: str
-    generation: int
     node: str
     source: str
     engine: str
@@ -275,20 +274,21 @@ def _place(
         outcome.due(view.now)
         return
     replicas.reserve(session, one, place, view.now, view.now + RESERVING_SECONDS)
-    outcome.begin.append(
-        Order(
-            replica_id=one.id,
-            deployment_id=row.id,
-            deployment=row.name,
-            generation=one.generation,
-            node=place.node,
-            source=row.source,
-            engine=row.engine,
-            context_length=row.context_length,
-            options=dict(row.options),
-            key=one.key,
-            gpus=place.gpus,
-        )
+    outcome.begin.append(order_of(row, one, place.gpus))
+
+
+def order_of(row: DeploymentRow, one: ReplicaRow, gpus: tuple[int, ...] = ()) -> Order:
+    return Order(
+        replica_id=one.id,
+        deployment_id=row.id,
+        deployment=row.name,
+        node=one.node,
+        source=row.source,
+        engine=row.engine,
+        context_length=row.context_length,
+        options=dict(row.options),
+        key=one.key,
+        gpus=gpus,
     )
 
 

@@ -15,11 +15,11 @@ from collections import deque
 
 from sqlalchemy import select, update
 
-from paddock.control.apply import Outcome, View, is_due, step
+from paddock.control.apply import Order, Outcome, View, is_due, order_of, step
 from paddock.control.life import LEASE, Life
 from paddock.control.presence import Presence
 from paddock.errors import Fenced, PaddockError
-from paddock.runners.runner import Runner
+from paddock.runners.runner import Runner, Running
 from paddock.schemas.hardware import Node
 from paddock.services import gateways, replicas
 from paddock.services.gateways import Gateways
@@ -70,6 +70,11 @@ class Controller:
             except PaddockError as error:
                 log.error("the controller cannot work: %s", error.message)
                 await asyncio.sleep(STANDBY_SECONDS)
+            except Exception:
+                # What runs is better begun anew than left without a controller.
+                log.exception("the controller failed; it begins anew")
+                await self._end_all("the controller failed")
+                await asyncio.sleep(STANDBY_SECONDS)
 
     async def close(self) -> None:
         """Ends all processes, and lets the next controller begin at once."""
@@ -101,33 +106,40 @@ class Controller:
 
     async def _take_over(self) -> None:
         """What an earlier controller ran is adopted, or is known to be gone."""
-        left = await self._store.read(
-            lambda session: [
-                (row.id, row.handle)
-                for row in session.scalars(select(ReplicaRow).where(ReplicaRow.ended_at.is_(None)))
-            ]
+        left = select(ReplicaRow).where(ReplicaRow.ended_at.is_(None))
+        handles = await self._store.read(
+            lambda session: {row.id: row.handle for row in session.scalars(left) if row.handle}
         )
-        for _, handle in left:
-            if handle:
-                await self._runner.adopt(handle)
+        adopted = {
+            identity: running
+            for identity, handle in handles.items()
+            if (running := await self._runner.adopt(handle)) is not None
+        }
 
-        def work(session: ChangeSession) -> None:
+        def work(session: ChangeSession) -> list[Order]:
             leases.check(session, LEASE, self._fence)
             now = time.time()
             write_nodes(session, self._nodes, now)
             gateways.clear_dead(session, now)
-            for row in session.scalars(select(ReplicaRow).where(ReplicaRow.ended_at.is_(None))):
-                deployment = session.get_one(DeploymentRow, row.deployment_id)
-                replicas.end(session, deployment, row, "stopped", "its server ended", now)
-                deployment.revision, deployment.attention = session.revision, True
+            orders = []
+            for one in session.scalars(left):
+                row = session.get_one(DeploymentRow, one.deployment_id)
+                if one.id in adopted:
+                    one.fence = self._fence
+                    orders.append(order_of(row, one))
+                else:
+                    replicas.end(session, row, one, "stopped", "its server ended", now)
+                row.revision, row.attention = session.revision, True
             # Whoever starts the server again wants it tried again.
             session.execute(
                 update(DeploymentRow)
                 .where(DeploymentRow.failures > 0, DeploymentRow.wanted == "serve")
                 .values(failures=0, retry_at=0.0, attention=True, revision=session.revision)
             )
+            return orders
 
-        await self._store.change(work)
+        for order in await self._store.change(work):
+            self._begin(order, adopted[order.replica_id])
 
     # ---- the loop
 
@@ -191,10 +203,14 @@ class Controller:
 
     def _carry_out(self, outcome: Outcome) -> None:
         for order in outcome.begin:
-            identity = order.replica_id
-            self._lives[identity] = Life(self._platform, self._runner, self._fence, order, self._over)
+            self._begin(order)
         for identity, reason in outcome.end:
             self._lives[identity].end(reason)
+
+    def _begin(self, order: Order, running: Running | None = None) -> None:
+        self._lives[order.replica_id] = Life(
+            self._platform, self._runner, self._fence, order, self._over, running
+        )
 
     def _over(self, replica_id: str) -> None:
         self._lives.pop(replica_id, None)

@@ -13,7 +13,7 @@ from paddock.control.apply import Order, failed_start
 from paddock.engines.engine import Progress
 from paddock.engines.llama_cpp.learn import learn
 from paddock.engines.program import EngineProgram
-from paddock.errors import Fenced, PaddockError, StartupError
+from paddock.errors import Fenced, PaddockError, StartupError, StoreFailed
 from paddock.inference.upstream import Upstream
 from paddock.runners.runner import Runner, Running
 from paddock.services import events, replicas
@@ -32,6 +32,10 @@ REPORT_SECONDS = 0.25
 LOG_SECONDS = 1.0
 WELL_SECONDS = 60.0
 """After so long a run its end counts as the first again."""
+STORE_SECONDS = 1.0
+"""Between two attempts to write down that a replica ended."""
+END_SECONDS = 15.0
+LAST_LINES = 12
 MEGABYTE = 1_000_000
 
 
@@ -40,10 +44,17 @@ class Life:
     Args:
         fence: the token of the controller that this life belongs to.
         over: called with the replica's id when nothing of it is left.
+        running: its process, if it was adopted from an earlier controller.
     """
 
     def __init__(
-        self, platform: Platform, runner: Runner, fence: int, order: Order, over: Callable[[str], None]
+        self,
+        platform: Platform,
+        runner: Runner,
+        fence: int,
+        order: Order,
+        over: Callable[[str], None],
+        running: Running | None = None,
     ) -> None:
         self._platform = platform
         self._store = platform.store
@@ -53,44 +64,51 @@ class Life:
         self._ending = ""
         self._reported = 0.0
         self._writing: asyncio.Task[None] | None = None
-        self._task = asyncio.create_task(self._live())
+        self._running = running
+        self._failure: StartupError | None = None
+        self._began = time.time()
+        # Ending it cancels this task alone, so that what comes after is done in any case.
+        self._work = asyncio.create_task(self._run(), name=f"run {order.replica_id}")
+        self._task = asyncio.create_task(self._live(), name=f"live {order.replica_id}")
         self._task.add_done_callback(lambda _: over(order.replica_id))
 
     def end(self, reason: str) -> None:
         """Ends the process, wherever it is in its life."""
         if not self._ending:
             self._ending = reason
-            self._task.cancel()
+            self._work.cancel()
 
     async def wait(self) -> None:
-        """Until nothing of it is left."""
-        await asyncio.wait([self._task])
+        """Until nothing of it is left and that is written down, or cannot be for too long."""
+        await asyncio.wait([self._task], timeout=END_SECONDS)
 
     async def _live(self) -> None:
-        running: Running | None = None
-        began = time.time()
-        failure: StartupError | None = None
-        reason = ""
+        await asyncio.wait([self._work])
+        reason = "" if self._work.cancelled() else self._work.result()
+        lines = await self._clean_up()
+        written = await self._write_end(reason, lines)
+        while not written:
+            await asyncio.sleep(STORE_SECONDS)
+            written = await self._write_end(reason, lines)
+
+    async def _run(self) -> str:
+        """Why it ended, or could not begin."""
         try:
-            running = await self._start()
-            began = time.time()
-            if await self._serve(running):
-                reason = f"its engine {await self._watch(running)}"
-            else:
-                self._ending = "it was not wanted any more"
+            adopted = self._running is not None
+            running = self._running = self._running or await self._start()
+            self._began = time.time()
+            if adopted or await self._serve(running):
+                return f"its engine {await self._watch(running)}"
+            self._ending = self._ending or "it was not wanted any more"
         except StartupError as error:
-            failure, reason = error, error.message
+            self._failure = error
+            return error.message
         except PaddockError as error:
-            reason = error.message
-        except asyncio.CancelledError:
-            self._ending = self._ending or "the server stopped"
+            return error.message
         except Exception as error:
             log.exception("the replica %s failed", self._order.replica_id)
-            reason = f"an error inside Paddock: {type(error).__name__}; its log tells more"
-        lines = await self._clean_up(running, failure)
-        # Where no process was begun, the weights or the options are at fault, and will be again.
-        hopeless = failure is not None and not failure.log
-        await self._write_end(reason, lines, well=time.time() - began > WELL_SECONDS, hopeless=hopeless)
+            return f"an error inside Paddock: {type(error).__name__}; its log tells more"
+        return ""
 
     async def _start(self) -> Running:
         settings, order, options = self._platform.settings, self._order, self._order.options
@@ -171,39 +189,50 @@ class Life:
                 lambda session: events.add_lines(session, order.deployment_id, order.replica_id, lines, now)
             )
 
-    async def _clean_up(self, running: Running | None, failure: StartupError | None) -> list[str]:
+    async def _clean_up(self) -> list[str]:
         """The last lines of its log, once nothing of it is left."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
-        if running is None:
-            lines = list(failure.log) if failure else []
-            if lines:
-                await self._add_lines(lines)
-            return lines
-        await running.stop()
-        lines, _ = await running.read_log(0)
-        return lines[-12:]
+        if self._running is not None:
+            await self._running.stop()
+            lines, _ = await self._running.read_log(0)
+            return lines[-LAST_LINES:]
+        lines = list(self._failure.log) if self._failure else []
+        if lines:
+            await self._add_lines(lines)
+        return lines
 
-    async def _write_end(self, reason: str, lines: list[str], *, well: bool, hopeless: bool) -> None:
+    async def _write_end(self, reason: str, lines: list[str]) -> bool:
+        """False if the store is not to be had at the moment."""
         now = time.time()
+        failed = bool(reason) and not self._ending
+        # Where no process was begun, the weights or the options are at fault, and will be again.
+        hopeless = self._failure is not None and not self._failure.log
 
         def work(session: ChangeSession) -> None:
             row, one = self._rows(session)
-            overdue = one.state == "ending" and self._ending and one.deadline_at is None
-            if reason and not self._ending:
-                if well:
+            if failed:
+                if now - self._began > WELL_SECONDS:
                     row.failures = 0
                 failed_start(row, one, reason, lines, now, hopeless=hopeless)
                 if row.origin != ORIGIN or row.proved:
                     log.error("%s: %s", row.name, reason)
-            elif overdue and row.reason == self._ending:
+            elif row.reason == self._ending:
+                # It missed a deadline, for which it was counted as failed already.
                 row.log = lines
-            state = "failed" if reason and not self._ending else "stopped"
-            replicas.end(session, row, one, state, self._ending or reason, now)
+            replicas.end(session, row, one, "failed" if failed else "stopped", self._ending or reason, now)
             row.revision, row.attention = session.revision, True
 
-        with contextlib.suppress(PaddockError):
+        try:
             await self._store.change(work)
+        except StoreFailed as error:
+            log.error(
+                "the end of a replica of %s cannot be written: %s", self._order.deployment, error.message
+            )
+            return False
+        except Fenced:
+            return True
+        return True
 
     def _rows(self, session: ChangeSession) -> tuple[DeploymentRow, ReplicaRow]:
         """

@@ -74,6 +74,9 @@ class Sync:
                 if not failing:
                     log.error("the store is not to be had, serving goes on without it: %s", error.message)
                 failing = True
+            except Exception:
+                log.exception("following the store failed; it is tried again")
+                failing = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAINING_SECONDS if self._leaving else REPORT_SECONDS):
                     await self._bell.wait()

@@ -23,7 +23,7 @@ from paddock.errors import InvalidRequest
 TOKEN = 16
 """Characters of a long token; few have more that a grammar lets begin alike."""
 MOST = 10_000
-"""Ways to read a token. Some hundred tokens of a vocabulary share a long beginning, so it is a second's work."""
+"""Ways to read a token. A hundred tokens of a vocabulary may share a long beginning: a second's work."""
 _MOST_STATES = 1000
 _MOST_STACKS = 200
 """Ways to read a text that an automaton can be made of in good time."""
@@ -44,13 +44,14 @@ def unambiguous(grammar: Grammar, param: str) -> Grammar:
     if _ways(Readings(grammar.rules, _SEARCH), grammar.root) < MOST:
         return grammar
     recursive = _recursive(grammar)
-    readings = Readings(grammar.rules, _SEARCH_RULES)
+    search = Readings(grammar.rules, _SEARCH_RULES)
+    construction = Readings(grammar.rules, _CONSTRUCTION)
     rules = dict(grammar.rules)
     for name in needed(grammar):
-        if name not in recursive and _ways(readings, name) >= MOST:
-            rules |= _automaton(Readings(grammar.rules, _CONSTRUCTION), name)
-            if name == grammar.root:
-                break
+        if search.budget <= 0 or construction.budget <= 0:
+            break
+        if name not in recursive and _ways(search, name) >= MOST:
+            rules |= _automaton(construction, name)
     grammar = Grammar(rules, grammar.root)
     ways = _ways(Readings(rules, _SEARCH), grammar.root)
     if ways >= MOST:
@@ -64,7 +65,7 @@ def unambiguous(grammar: Grammar, param: str) -> Grammar:
 
 
 def _ways(readings: Readings, rule: str) -> int:
-    """The most ways to read some characters from anywhere in the rule, as far as the budget lets find them."""
+    """The most ways to read some characters from anywhere in the rule, as far as the budget goes."""
     start = readings.start(rule)
     largest = 0
     seen = {frozenset(start)}

@@ -34,6 +34,9 @@ MOST_STEPS = 4_000_000
 """Rules that llama.cpp looks at in its own search for left recursion, which sees some of them many times."""
 MOST_NESTED_REPETITIONS = 10_000
 
+WIDE = 16
+"""Ranges beyond which a class is written as a rule, so that repetitions do not copy it."""
+
 
 def check(grammar: Grammar, param: str) -> None:
     """Refuses a normalized grammar that llama.cpp would refuse, or that would keep it busy for too long.
@@ -124,7 +127,8 @@ class _Size:
             )
         before = self.elements
         reach = self.measure(body)
-        copied = self.elements - before if isinstance(body, Literal | CharacterClass) else 1
+        alone = isinstance(body, Literal) or (isinstance(body, CharacterClass) and len(body.ranges) <= WIDE)
+        copied = self.elements - before if alone else 1
         optional = 1 if most is None else most - least
         self.elements += copied * least + (copied + 3) * optional
         self.steps += reach * optional

@@ -28,6 +28,8 @@ State: TypeAlias = tuple[Stack, ...]
 """All ways to read a text: different stacks, each with a character next, or empty at an end."""
 
 
+_DEEP = 10
+"""Things to come that take as long to copy as all else takes that is done with a stack."""
 _LONGEST_WALK = 40_000
 """Stacks and ranges to look at while some characters are read."""
 
@@ -107,8 +109,8 @@ class Readings:
         seen = {stack}
         waiting = [stack]
         while waiting:
-            self.budget -= 1
             top = waiting.pop()
+            self.budget -= 1 + len(top) // _DEEP
             if not top or isinstance(self._nodes[top[-1][0]], Literal | CharacterClass):
                 found[top] = None
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Set
 
 from paddock.engines.llama_cpp.grammars.ambiguity import unambiguous
 from paddock.engines.llama_cpp.grammars.emptiness import empty_rules, may_be_empty
-from paddock.engines.llama_cpp.grammars.limits import check
+from paddock.engines.llama_cpp.grammars.limits import WIDE, check
 from paddock.engines.llama_cpp.grammars.normal import MOST_REPETITIONS, normalized
 from paddock.engines.llama_cpp.grammars.syntax import (
     Alternatives,
@@ -21,8 +21,6 @@ from paddock.engines.llama_cpp.grammars.syntax import (
 )
 from paddock.errors import InvalidRequest
 
-WIDE = 16
-"""Ranges beyond which a class becomes a rule, so that repetitions do not copy it."""
 _IN_RULE, _IN_SEQUENCE, _REPEATED = range(3)
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
