@@ -170,7 +170,8 @@ class _Plan:
         self.passing = [one for one in self.current if one.passing]
         self.old_ready = [one for one in self.alive if one not in self.current and one.state == "ready"]
         self.old_passing = [one for one in self.alive if one not in self.current and one.passing]
-        self._frees_room = any(one.state in ("draining", "ending") for one in self.alive)
+        going = any(one.state in ("draining", "ending") for one in self.alive)
+        self._frees_room = going or self.missed
 
     def serve(self) -> None:
         awake = len(self.ready) + len(self.passing)

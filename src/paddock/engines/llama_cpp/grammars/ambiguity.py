@@ -67,18 +67,17 @@ def unambiguous(grammar: Grammar, param: str) -> Grammar:
 def _ways(readings: Readings, rule: str) -> int:
     """The most ways to read some characters from anywhere in the rule, as far as the budget goes."""
     start = readings.start(rule)
-    largest = 0
+    largest = count(readings, start, None, TOKEN, MOST)
     seen = {frozenset(start)}
     waiting = deque([start])
     while waiting and readings.budget > 0 and largest < MOST:
-        state = waiting.popleft()
-        largest = max(largest, count(readings, state, None, TOKEN, MOST))
-        for first, _, stacks in readings.pieces(state):
+        for first, _, stacks in readings.pieces(waiting.popleft()):
             following = _after(readings, stacks)
             if frozenset(following) not in seen:
-                largest = max(largest, count(readings, following, first, TOKEN, MOST))
                 seen.add(frozenset(following))
                 waiting.append(following)
+                for character in (first, None):
+                    largest = max(largest, count(readings, following, character, TOKEN, MOST))
     return largest
 
 
