@@ -24,6 +24,7 @@ class Llama:
     Attributes:
         tokens: the pieces of each answer; `{seed}` in one is replaced by the request's seed.
         cut: whether a stop string cut the last token off.
+        stopping_word: the stop string that it says ended the answer, where it is asked.
         calls: tool calls in a whole answer, instead of text.
         delays: seconds before the answer to each request, in their order.
     """
@@ -31,6 +32,7 @@ class Llama:
     tokens: list[str] = field(default_factory=lambda: list(TOKENS))
     finish: str = "stop"
     cut: bool = False
+    stopping_word: str = ""
     delays: list[float] = field(default_factory=list)
     die_after: int | None = None
     calls: int = 0
@@ -101,9 +103,10 @@ def _events(llama: Llama, body: dict[str, Any], *, chat: bool) -> list[bytes]:
         choice = {"index": 0, "delta": {}, "finish_reason": None} if chat else {"index": 0, "text": ""}
         events.append(scripted.event({"choices": [choice], **head, "prompt_progress": progress}))
     events.append(b": ping\n\n")
-    for text in llama.tokens:
+    for count, text in enumerate(llama.tokens, start=1):
         said = text.replace("{seed}", str(body.get("seed"))).replace("{prompt}", str(body.get("prompt")))
-        events.append(chunk(said, None, {"content": [_logprob(said, tops)]}))
+        more = {"timings": {"predicted_n": count}} if body.get("timings_per_token") else {}
+        events.append(chunk(said, None, {"content": [_logprob(said, tops)]}, **more))
     if llama.cut:
         events.append(chunk("", None, {"content": [_logprob("", tops)]}))
     usage = {
@@ -113,11 +116,12 @@ def _events(llama: Llama, body: dict[str, Any], *, chat: bool) -> list[bytes]:
         "prompt_tokens_details": {"cached_tokens": 3},
     }
     timings = {"prompt_n": PROMPT_TOKENS, "predicted_n": len(llama.tokens)}
+    named = {"__verbose": {"stopping_word": llama.stopping_word}} if body.get("verbose") else {}
     if chat:
-        events.append(chunk(None, llama.finish, None))
+        events.append(chunk(None, llama.finish, None, **named))
         events.append(scripted.event({"choices": [], **head, "usage": usage, "timings": timings}))
     else:
-        events.append(chunk("", llama.finish, None, usage=usage, timings=timings))
+        events.append(chunk("", llama.finish, None, usage=usage, timings=timings, **named))
     return [*events, b"data: [DONE]\n\n"]
 
 
@@ -147,6 +151,7 @@ def _whole(llama: Llama, body: dict[str, Any], *, chat: bool) -> dict[str, Any]:
         "usage": usage,
         "id": "engine-id",
         "timings": {"prompt_n": PROMPT_TOKENS},
+        **({"__verbose": {"stopping_word": llama.stopping_word}} if body.get("verbose") else {}),
     }
 
 

@@ -1,7 +1,7 @@
-"""What a user of the published LLM Engine client does, in a process of its own, for it lives in no environment.
+"""What a user of the published LLM Engine client does, in a process of its own: it lives in no environment.
 
-`python published_llm_engine.py` does all of it with the server that LLM_ENGINE_BASE_PATH names, and writes what
-each part gave as one JSON object.
+`python published_llm_engine.py` does all of it with the server that LLM_ENGINE_BASE_PATH names, and writes
+what each part gave as one JSON object.
 """
 
 from __future__ import annotations

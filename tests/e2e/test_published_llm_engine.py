@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ CLIENT = Path(sys.prefix) / "scale-llm-engine==0.0.0b45"
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each part of the script gave."""
     assert (CLIENT / "llmengine").is_dir(), "`make install` puts the client there"
     with serving(tmp_path_factory.mktemp("published")) as server:
@@ -40,7 +39,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             timeout=110,
         )
     assert process.returncode == 0, process.stderr
-    yield json.loads(process.stdout)
+    answer: dict[str, Any] = json.loads(process.stdout)
+    return answer
 
 
 def test_create(found: dict[str, Any]) -> None:

@@ -176,7 +176,8 @@ def _carry_out(
     for identity in decision.overdue:
         one = by_id[identity]
         reason = _overdue(one, now)
-        failed_start(row, one, reason, [], now)
+        # It had all the time that it is given to wait for hardware: the next one would wait in vain too.
+        failed_start(row, one, reason, [], now, hopeless=one.state == "queued")
         if one.state == "queued":
             replicas.end(session, row, one, "failed", reason, now)
         else:

@@ -102,11 +102,13 @@ class Sync:
                 self._set_replicas(deployment, [])
                 self._live.pop(served.id, None)
             return
-        if deployment is None or deployment.model != served.model or deployment.name != served.name:
-            replacing, deployment = deployment, self._new(served)
-            if replacing is not None:
-                deployment.replicas = replacing.replicas
-                self._routes.remove(replacing)
+        if deployment is None:
+            deployment = self._new(served)
+            self._routes.add(deployment)
+        elif deployment.model != served.model:
+            # The same object, for requests may be waiting at it.
+            self._routes.remove(deployment)
+            deployment.model = served.model
             self._routes.add(deployment)
         _describe(deployment, served, self._processes)
         known = {replica.id: replica for replica in deployment.replicas}

@@ -131,6 +131,7 @@ class Deployment:
             RateLimited: all have more to do than they may.
         """
         replicas = self.replicas
+        usable = replicas
         if len(replicas) == 1 and not tried and not replicas[0].suspect_until:
             replica = replicas[0]
         else:
@@ -140,7 +141,7 @@ class Deployment:
                 return None
             replica = self._affinity.choose(body, usable) if len(usable) > 1 else usable[0]
         if replica.in_flight >= replica.limit:
-            replica = min(replicas, key=lambda one: one.in_flight)
+            replica = min(usable, key=lambda one: one.in_flight)
             if replica.in_flight >= replica.limit:
                 raise self._full()
         replica.begin()

@@ -143,13 +143,25 @@ async def update(
         NotFound, InvalidRequest: as `get` and `create`.
         Conflict: it is being deleted.
     """
+    done = None
+    while done is None:
+        done = await _update(platform, project, name, asked, details)
+    return done
+
+
+async def _update(
+    platform: Platform, project: str, name: str, asked: UpdateDeployment, details: JSON | None
+) -> Deployment | None:
+    """None if somebody else changed it between the planning and the writing: what was planned is outdated."""
     before = await get(platform, project, name)
     _refuse_deleting(before.status, before.name)
     wish = await _plan(platform, _merged(before, asked))
 
-    def work(session: ChangeSession) -> Deployment:
+    def work(session: ChangeSession) -> Deployment | None:
         row = find(session, project, before.id)
         _refuse_deleting(row.status, row.name)
+        if row.updated_at != before.updated_at:
+            return None
         new = {**row.details, **(details or {})}
         if asked.labels is not None:
             new["labels"] = asked.labels
@@ -318,7 +330,7 @@ def _merged(before: Deployment, asked: UpdateDeployment) -> CreateDeployment:
         "model": before.source,
         "engine": before.engine,
         "hardware_type": before.hardware_type,
-        "context_length": before.context_length,
+        "context_length": before.context_length or None,
         "min_workers": before.min_workers,
         "max_workers": before.max_workers,
         "per_worker": before.per_worker,

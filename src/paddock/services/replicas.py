@@ -86,7 +86,8 @@ def end(
 
 def progress(session: WriteSession, replica_id: str, fence: int, values: dict[str, Any]) -> None:
     """How far a passing step is; nothing if the replica is past it."""
-    row = session.get(ReplicaRow, replica_id)
+    # Locked: PostgreSQL would let this overwrite a step that is being written at the same time.
+    row = session.get(ReplicaRow, replica_id, with_for_update=True)
     if row is not None and row.fence == fence and row.state in ("reserving", "fetching", "loading"):
         for name, value in values.items():
             setattr(row, name, value)
