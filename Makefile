@@ -53,6 +53,10 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.tokens
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.streams
+	$(BIN)/python -m bench.instances
+	$(BIN)/python -m bench.rolling
+	$(BIN)/python -m bench.restarts
+	$(BIN)/python -m bench.many
 
 clean:  ## Remove what these commands installed
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from bench import api, contestants, engines, foal, load, probe, report, servers
-from bench.api import CORTECS, Api
+from bench.api import CORTECS, JSON, Api
 from bench.engines import Engine
 from bench.foal import KEY
 from bench.servers import HOST, Server, free_port
@@ -59,8 +59,10 @@ def _measure(server: Server, folder: Path, turns: int) -> None:
             seconds[POLLED].append(polled)
             seconds[ENGINE].append(_alone(engine, folder))
             seconds[TOLD].append(_told(client, server.port))
-            client.until(sleeper, lambda one: one["status"] == "asleep" and not one["replicas"])
+            client.until(sleeper, _sleeps)
             seconds[WOKEN].append(_woken(server, sleeper))
+            # Falling asleep would disturb the next one's start.
+            client.until(sleeper, _sleeps)
     medians = {what: statistics.median(values) for what, values in seconds.items()}
     beyond = {what: median - medians[ENGINE] for what, median in medians.items()}
     rows = [
@@ -75,6 +77,10 @@ def _measure(server: Server, folder: Path, turns: int) -> None:
             for what, limit in limits.items()
         ]
     )
+
+
+def _sleeps(deployment: JSON) -> bool:
+    return deployment["status"] == "asleep" and not deployment["replicas"]
 
 
 def _polled(client: Api, server: Server) -> tuple[float, Engine]:

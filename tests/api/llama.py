@@ -25,6 +25,7 @@ class Llama:
         tokens: the pieces of each answer; `{seed}` in one is replaced by the request's seed.
         cut: whether a stop string cut the last token off.
         stopping_word: the stop string that it says ended the answer, where it is asked.
+        special: its special tokens.
         calls: tool calls in a whole answer, instead of text.
         delays: seconds before the answer to each request, in their order.
     """
@@ -33,6 +34,7 @@ class Llama:
     finish: str = "stop"
     cut: bool = False
     stopping_word: str = ""
+    special: dict[int, str] = field(default_factory=dict)
     delays: list[float] = field(default_factory=list)
     die_after: int | None = None
     calls: int = 0
@@ -42,6 +44,8 @@ class Llama:
         path = self.engine.paths[-1]
         if path == "/detokenize":
             return writer.write(scripted.plain({"content": "".join(f"<{id}>" for id in body["tokens"])}))
+        if path == "/tokenize":
+            return writer.write(scripted.plain({"tokens": _taken_apart(self, body)}))
         if path.endswith("/embeddings"):
             return writer.write(scripted.plain(_embeddings(body)))
         if self.delays:
@@ -72,6 +76,14 @@ def hosted(llama: Llama, **more: Any) -> Deployment:
     """The deployment `paddock/foal` on it."""
     settings = {"context_length": 512, "tools": False, "vocabulary": 1000, **more}
     return attached(llama.engine.url, "paddock/foal", "paddock/foal", engine="llama.cpp", **settings)
+
+
+def _taken_apart(llama: Llama, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """A text of `/detokenize`, with the ids that are special only if that is asked for."""
+    ids = [int(id) for id in body["content"].strip("<>").split("><")]
+    known = llama.special if body["parse_special"] else {}
+    pieces = [{"id": id, "piece": known.get(id, [0xC3])} for id in ids]
+    return [one for one in pieces if one["id"] in known or one["id"] not in llama.special]
 
 
 def _events(llama: Llama, body: dict[str, Any], *, chat: bool) -> list[bytes]:

@@ -211,3 +211,35 @@ class TestOthers:
         async with llama.serving() as engine, serving(hosted(engine)) as gateway:
             answer = await gateway.post("/v1/embeddings", {"model": "foal", "input": "a"})
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
+
+
+class TestStops:
+    @pytest.mark.parametrize(("path", "body"), [("chat/completions", CHAT), ("completions", TEXT)])
+    @pytest.mark.parametrize("more", [{}, {"n": 2}])
+    async def test_the_stop_string_that_was_met_is_shown(
+        self, path: str, body: dict[str, Any], more: dict[str, Any]
+    ) -> None:
+        asked = {**body, **more, "stop": ["x", "END"], "include_stop_str_in_output": True}
+        async with llama.serving(Llama(stopping_word="END")) as engine, serving(hosted(engine)) as gateway:
+            whole = await ask(gateway, path, asked)
+            streamed = await chunks(gateway, path, asked)
+        assert "__verbose" not in json.dumps([whole, streamed])
+        for choice in whole["choices"]:
+            assert (choice.get("text") or choice["message"]["content"]) == SAID + "END"
+        first = [chunk["choices"][0] for chunk in streamed if chunk["choices"][0]["index"] == 0]
+        pieces = [one.get("text") or one.get("delta", {}).get("content") or "" for one in first]
+        assert "".join(pieces) == SAID + "END"
+
+
+class TestSpecialTokens:
+    async def test_those_that_the_engine_knows_are_named_to_it(self) -> None:
+        """Found by taking a text with every token apart, with and without them; the end is not shown."""
+        known = Llama(special={7: "<|tool|>", 9: "<|im_end|>", 11: "<odd>"})
+        asked = {**TEXT, "skip_special_tokens": False}
+        async with llama.serving(known) as engine, serving(hosted(engine, vocabulary=5000)) as gateway:
+            await ask(gateway, "completions", asked)
+            await ask(gateway, "completions", {**asked, "include_stop_str_in_output": True})
+            first, second = (body for body in engine.engine.bodies if "prompt" in body)
+            assert engine.engine.paths.count("/detokenize") == 2
+        assert first["preserved_tokens"] == ["<|tool|>", "<odd>"]
+        assert second["preserved_tokens"] == ["<|tool|>", "<|im_end|>", "<odd>"]

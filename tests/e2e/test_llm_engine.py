@@ -251,6 +251,13 @@ class TestCompletions:
         assert client.say(**more)["text"] == "no"
         assert client.stream(**more)[-1]["finished"]
 
+    def test_special_tokens(self, client: Client) -> None:
+        turns = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+        asked = {"prompt": turns, "skip_special_tokens": False}
+        assert client.say(**asked)["text"] == "The capital of France is Paris."
+        shown = client.say(**asked, include_stop_str_in_output=True)["text"]
+        assert shown == "The capital of France is Paris.<|im_end|>"
+
     def test_the_published_smoke_tests(self, client: Client) -> None:
         assert re.fullmatch("Sean.*", client.say(guided_regex="Sean.*")["text"])
         assert client.say(guided_choice=["dog", "cat"])["text"] in ("dog", "cat")

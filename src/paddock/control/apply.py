@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, text, union
 from sqlalchemy.orm import Session
 
 from paddock.control.decide import ATTEMPTS, Decision, Load, Seen, Wish, decide, wait_after
@@ -71,12 +71,13 @@ class Outcome:
 def active(session: Session, gateways: Gateways) -> list[DeploymentRow]:
     """The deployments that a pass must look at: most of ten thousand have nothing to be done."""
     alive = select(ReplicaRow.deployment_id).where(ReplicaRow.ended_at.is_(None))
-    query = select(DeploymentRow).where(DeploymentRow.deleted_at.is_(None))
-    wanted = DeploymentRow.attention.is_(True) | DeploymentRow.id.in_(alive)
-    waiting = gateways.waiting()
-    if waiting:
+    # In these very words the conditions are those of partial indexes, in both databases.
+    noted = select(DeploymentRow.id).where(text("attention"))
+    wanted: ColumnElement[bool] = DeploymentRow.id.in_(union(noted, alive))
+    if waiting := gateways.waiting():
         wanted |= DeploymentRow.id.in_(sorted(waiting))
-    return list(session.scalars(query.where(wanted).order_by(DeploymentRow.created_at, DeploymentRow.id)))
+    query = select(DeploymentRow).where(DeploymentRow.deleted_at.is_(None), wanted)
+    return list(session.scalars(query.order_by(DeploymentRow.created_at, DeploymentRow.id)))
 
 
 def is_due(session: Session, view: View) -> tuple[bool, float | None]:
@@ -124,8 +125,12 @@ def failed_start(
     """
     if one.generation != row.generation or row.wanted != "serve":
         return
-    row.failures = max(row.failures + 1, ATTEMPTS if hopeless else 0)
-    row.retry_at = now + wait_after(row.failures)
+    if now >= row.retry_at:
+        # Replicas that are lost together, as when memory runs out, are one failure.
+        row.failures += 1
+        row.retry_at = now + wait_after(row.failures)
+    if hopeless:
+        row.failures = max(row.failures, ATTEMPTS)
     row.reason, row.log = reason, list(log)
 
 

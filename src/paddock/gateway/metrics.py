@@ -115,6 +115,9 @@ class Metrics(Collector):
             "paddock_requests_in_flight", "Requests at an engine now.", labels=["model"]
         )
         for deployment in self._deployments():
+            if deployment.asleep:
+                # There may be ten thousand, and 0 is what they are meant to have.
+                continue
             ready.add_metric([deployment.name], len(deployment.replicas))
         for model, count in counts.in_flight.items():
             in_flight.add_metric([model], count)
@@ -125,5 +128,6 @@ class Metrics(Collector):
         self._counts.in_flight = {
             deployment.name: sum(replica.in_flight for replica in deployment.replicas)
             for deployment in self._deployments()
+            if not deployment.asleep
         }
         return self._counts

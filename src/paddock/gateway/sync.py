@@ -204,7 +204,7 @@ def _describe(deployment: Deployment, served: Served, processes: int) -> None:
     if deployment.pace.slots != share:
         deployment.pace = Pace(share)
     deployment.stopped = served.wanted != "serve"
-    deployment.wakes = not deployment.stopped and served.status != "failed"
+    deployment.wakes = not deployment.stopped and (served.status != "failed" or served.proved)
     deployment.asleep = served.status == "asleep"
     deployment.problem = _problem(served)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from random import randrange
 from typing import Protocol, TypeVar
 from zlib import crc32
 
@@ -16,8 +17,9 @@ LONGEST = 64 * 1024
 REMEMBERED = 16_384
 SLACK = 4
 """Requests that the replica may have more than the least busy one and still be the better choice."""
-SHARE = 0.5
-"""Of the prompt that must be known for its replica to be preferred."""
+SHARE = 0.25
+"""Of the prompt that must be known for its replica to be preferred. As only some lengths are remembered, up to
+twice as much of it may be the same."""
 
 
 class Loaded(Protocol):
@@ -32,14 +34,18 @@ Chosen = TypeVar("Chosen", bound=Loaded)
 class Affinity:
     """What one gateway has sent where, for one deployment."""
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_seen", "_turn")
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[int, int], object] = OrderedDict()
+        # Of equals each gets its turn, and not every gateway begins with the same one.
+        self._turn = randrange(1024)
 
     def choose(self, body: bytes, replicas: Sequence[Chosen]) -> Chosen:
         """Of at least one replica: the one that knows the most of the prompt, unless it is too busy."""
-        least = min(replicas, key=_load)
+        self._turn += 1
+        at = self._turn % len(replicas)
+        least = min((*replicas[at:], *replicas[:at]), key=_load)
         prompt = prompt_of(body)
         beginnings = _beginnings(prompt)
         chosen = least

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from paddock.errors import Conflict, InvalidRequest, NotFound
@@ -116,12 +116,8 @@ async def list_page(
         )
         if after is not None:
             last = find(session, project, after)
-            query = query.where(
-                or_(
-                    DeploymentRow.created_at > last.created_at,
-                    (DeploymentRow.created_at == last.created_at) & (DeploymentRow.id > last.id),
-                )
-            )
+            place = tuple_(DeploymentRow.created_at, DeploymentRow.id)
+            query = query.where(place > tuple_(literal(last.created_at), literal(last.id)))
         query = query.order_by(DeploymentRow.created_at, DeploymentRow.id)
         rows = list(session.scalars(query if limit is None else query.limit(limit + 1)))
         more = limit is not None and len(rows) > limit

@@ -26,6 +26,7 @@ class Served:
     """A deployment for a gateway.
 
     Attributes:
+        proved: this generation has served before, so that starting it is tried for ever.
         gone: deleted: its name means nothing any more.
         facts: `slots`, `connections`, `generates`, `embeds`, `tools`, `vocabulary`, `sampling`, as
             far as they are known.
@@ -41,6 +42,7 @@ class Served:
     reason: str
     context_length: int
     created_at: float
+    proved: bool
     gone: bool
     facts: dict[str, Any]
     replicas: tuple[ServedReplica, ...]
@@ -65,14 +67,16 @@ def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
     newest = session.scalars(select(RevisionRow.value)).one()
     if newest == revision:
         return newest, []
-    query = select(*_COLUMNS, DeploymentRow.deleted_at, DeploymentRow.facts)
+    proved = DeploymentRow.proved >= DeploymentRow.generation
+    query = select(*_COLUMNS, proved, DeploymentRow.deleted_at, DeploymentRow.facts)
     query = query.where(DeploymentRow.revision > revision)
     if revision < 0:
         query = query.where(DeploymentRow.deleted_at.is_(None))
     rows = session.execute(query.order_by(DeploymentRow.created_at, DeploymentRow.id)).all()
     replicas = _ready(session, revision)
     return newest, [
-        Served(*row[:10], row[10] is not None, row[11], tuple(replicas.get(row[0], ()))) for row in rows
+        Served(*row[:10], row[10], row[11] is not None, row[12], tuple(replicas.get(row[0], ())))
+        for row in rows
     ]
 
 

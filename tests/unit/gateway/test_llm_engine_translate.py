@@ -178,6 +178,8 @@ class TestCreate:
             ({"labels": {"a": 5}}, "labels.a"),
             ({"default_callback_url": "example"}, "default_callback_url"),
             ({"nmae": "x"}, "nmae"),
+            ({"billing_tags": {"a": 10**25}}, "billing_tags"),
+            ({"cpus": 10**25}, "cpus"),
         ],
     )
     def test_what_cannot_be_is_named(self, more: dict[str, Any], param: str) -> None:

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from paddock.clients.transport import Failure
+from paddock.clients.transport import ApiError, Failure
 from paddock.schemas.cortecs import Instance
 
 
-class CortecsError(Exception):
+class CortecsError(ApiError):
     """Base of all errors of this client.
 
     Attributes:
@@ -34,31 +34,9 @@ class CortecsError(Exception):
         instance: what was last seen of the instance that was waited for; None elsewhere.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = None,
-        body: Any = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        instance: Instance | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status_code = status_code
-        self.body = body
-        self.request_id = request_id
-        self.retry_after = retry_after
+    def __init__(self, message: str, *, instance: Instance | None = None, **answer: Any) -> None:
+        super().__init__(message, **answer)
         self.instance = instance
-
-    def __str__(self) -> str:
-        details = []
-        if self.status_code is not None:
-            details.append(f"status {self.status_code}")
-        if self.request_id:
-            details.append(f"request {self.request_id}")
-        return f"{self.message} ({', '.join(details)})" if details else self.message
 
 
 class BadRequest(CortecsError, ValueError):

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from paddock.clients.transport import Failure
+from paddock.clients.transport import ApiError, Failure
 
 
-class FireworksError(Exception):
+class FireworksError(ApiError):
     """Base of all errors of this client.
 
     As in the published client, `args[0]` is the answer's parsed JSON body where there was an answer.
@@ -32,29 +32,9 @@ class FireworksError(Exception):
         retry_after: seconds after which the server asked to come back.
     """
 
-    def __init__(
-        self,
-        *args: Any,
-        message: str | None = None,
-        status_code: int | None = None,
-        body: Any = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(*args)
-        self.message = message if message is not None else " ".join(str(arg) for arg in args)
-        self.status_code = status_code
-        self.body = body
-        self.request_id = request_id
-        self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        details = []
-        if self.status_code is not None:
-            details.append(f"status {self.status_code}")
-        if self.request_id:
-            details.append(f"request {self.request_id}")
-        return f"{self.message} ({', '.join(details)})" if details else self.message
+    def __init__(self, *args: Any, message: str | None = None, **answer: Any) -> None:
+        super().__init__(message if message is not None else " ".join(map(str, args)), **answer)
+        self.args = args
 
 
 class PermissionError(FireworksError):

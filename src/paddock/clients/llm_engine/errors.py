@@ -14,12 +14,10 @@ LLMEngineError
 
 from __future__ import annotations
 
-from typing import Any
-
-from paddock.clients.transport import Failure
+from paddock.clients.transport import ApiError, Failure
 
 
-class LLMEngineError(Exception):
+class LLMEngineError(ApiError):
     """Base of all errors of this client.
 
     Attributes:
@@ -30,30 +28,6 @@ class LLMEngineError(Exception):
         request_id: what the server calls the request in its logs.
         retry_after: seconds after which the server asked to come back.
     """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = None,
-        body: Any = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status_code = status_code
-        self.body = body
-        self.request_id = request_id
-        self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        details = []
-        if self.status_code is not None:
-            details.append(f"status {self.status_code}")
-        if self.request_id:
-            details.append(f"request {self.request_id}")
-        return f"{self.message} ({', '.join(details)})" if details else self.message
 
 
 class BadRequestError(LLMEngineError):

@@ -10,13 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from paddock.clients.transport.calls import Call, Failure
+from paddock.clients.transport.errors import ApiError
 from paddock.clients.transport.retries import Retry
 
 if TYPE_CHECKING:
     from paddock.clients.transport._async.transport import AsyncTransport
     from paddock.clients.transport._sync.transport import Transport
 
-__all__ = ["AsyncTransport", "Call", "Failure", "Retry", "Transport"]
+__all__ = ["ApiError", "AsyncTransport", "Call", "Failure", "Retry", "Transport"]
 
 _LATE = {"AsyncTransport": "_async.transport", "Transport": "_sync.transport"}
 

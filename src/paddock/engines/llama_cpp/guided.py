@@ -6,7 +6,9 @@ follow, up to the whole schema. So a schema is written as a grammar here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -26,9 +28,13 @@ _GRAMMARS: dict[str, Callable[[Any, str], str]] = {
     "guided_grammar": from_grammar,
 }
 GUIDED = frozenset(_GRAMMARS)
+KEPT = 64
+"""Grammars that are remembered: a program asks for the same one again and again."""
+SHORT = 500
+"""Bytes of what is written as a grammar within a few milliseconds; longer ones are written in a thread."""
 
 
-def guide(fields: JSON) -> JSON:
+async def guide(fields: JSON) -> JSON:
     """What the engine's body gets for the `guided_*` field of a request; empty if there is none.
 
     Raises:
@@ -45,7 +51,18 @@ def guide(fields: JSON) -> JSON:
             f"{name} does not go together with {' and '.join(others)}: an answer can follow one of them only",
             param=name,
         )
-    return {"grammar": _GRAMMARS[name](fields[name], name)}
+    try:
+        written = orjson.dumps(fields[name])
+    except TypeError as error:
+        raise InvalidRequest(f"{name}: {error}", param=name) from None
+    if len(written) <= SHORT:
+        return {"grammar": _grammar(name, written)}
+    return {"grammar": await asyncio.to_thread(_grammar, name, written)}
+
+
+@lru_cache(KEPT)
+def _grammar(name: str, written: bytes) -> str:
+    return _GRAMMARS[name](orjson.loads(written), name)
 
 
 def _shapes(fields: JSON, name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from paddock.engines.llama_cpp import stops, vllm_names
-from paddock.engines.llama_cpp.guided import GUIDED, guide
+from paddock.engines.llama_cpp.guided import GUIDED
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.inference import relay
 from paddock.inference.routing import Deployment
@@ -142,7 +142,6 @@ def translate(deployment: Deployment, fields: JSON, *, chat: bool) -> tuple[JSON
         body["logit_bias"] = _logit_bias(fields["logit_bias"], deployment)
     if "response_format" in fields:
         body |= _response_format(fields["response_format"], chat)
-    body |= guide(fields)
     if fields.get("include_stop_str_in_output") and fields.get("stop"):
         body |= stops.ASKED
     if not chat:

@@ -27,7 +27,7 @@ _ENDS = frozenset(
         *("<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<｜end▁of▁sentence｜>"),
     )
 )
-_known: dict[tuple[str, str], list[str]] = {}
+_known: dict[tuple[str, str, int], list[str]] = {}
 
 
 async def shown(deployment: Deployment, *, with_end: bool) -> list[str]:
@@ -40,7 +40,12 @@ async def shown(deployment: Deployment, *, with_end: bool) -> list[str]:
         UnsupportedParameter: the engine does not tell how many tokens it knows.
         EngineRefused, EngineFailed, EngineTimeout, RateLimited, Unavailable: it could not be asked.
     """
-    key = (deployment.id or deployment.name, deployment.model)
+    if not deployment.vocabulary:
+        raise UnsupportedParameter(
+            "skip_special_tokens must be true or left out: this engine does not tell its special tokens",
+            param="skip_special_tokens",
+        )
+    key = (deployment.id or deployment.name, deployment.model, deployment.vocabulary)
     if key not in _known:
         found = await _find(deployment)
         while len(_known) >= KEPT:
@@ -50,11 +55,6 @@ async def shown(deployment: Deployment, *, with_end: bool) -> list[str]:
 
 
 async def _find(deployment: Deployment) -> list[str]:
-    if not deployment.vocabulary:
-        raise UnsupportedParameter(
-            "skip_special_tokens must be true or left out: this engine does not tell its special tokens",
-            param="skip_special_tokens",
-        )
     found: dict[str, None] = {}
     for first in range(0, deployment.vocabulary, AT_ONCE):
         ids = list(range(first, min(first + AT_ONCE, deployment.vocabulary)))

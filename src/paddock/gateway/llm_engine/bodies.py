@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+import orjson
 from pydantic import Field, TypeAdapter
 
 from paddock.errors import InvalidRequest, UnsupportedParameter
@@ -82,6 +83,12 @@ def read_update(raw: bytes, before: JSON) -> JSON:
 
 
 def _check(given: JSON) -> None:
+    for name, value in given.items():
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            # It is kept and shown again, which takes ordinary JSON.
+            raise InvalidRequest(f"{name}: {error}", param=name) from None
     for name, least in _COUNTS.items():
         if name in given and not least <= given[name] <= INT32:
             raise InvalidRequest(

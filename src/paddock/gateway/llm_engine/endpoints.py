@@ -25,7 +25,7 @@ from paddock.schemas.own import Deployment
 from paddock.services import deployments, gateways
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import hardware_types
-from paddock.services.platform import Platform, nodes
+from paddock.services.platform import Platform, in_thread, nodes
 
 JSON = dict[str, Any]
 PROJECT = deployments.LOCAL
@@ -80,7 +80,12 @@ async def list_all(request: Request, platform: Platform) -> Response:
     elif order == "newest":
         found.reverse()
     types, load = await _surroundings(platform)
-    return _answer({"model_endpoints": [endpoint(one, types, _queued(one, load)) for one in found]})
+
+    def render() -> Response:
+        return _answer({"model_endpoints": [endpoint(one, types, _queued(one, load)) for one in found]})
+
+    # Thousands of them must not hold up the requests that are relayed meanwhile.
+    return await in_thread(render)
 
 
 async def update(request: Request, platform: Platform) -> Response:

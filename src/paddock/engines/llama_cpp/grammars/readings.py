@@ -31,7 +31,7 @@ State: TypeAlias = tuple[Stack, ...]
 _DEEP = 10
 """Things to come that take as long to copy as all else takes that is done with a stack."""
 _LONGEST_WALK = 40_000
-"""Stacks and ranges to look at while some characters are read."""
+"""Stacks to look at while some characters are read."""
 
 
 class Readings:
@@ -154,7 +154,7 @@ def count(readings: Readings, state: State, character: int | None, length: int, 
     Without a character, those are taken one by one that can be read in the most ways. The count stops where
     there are `enough`, and where it has become too long to go on: llama.cpp would have to do the same.
     """
-    limit = readings.budget - _LONGEST_WALK
+    steps = 0
     ways = Counter(dict.fromkeys(state, 1))
     largest = 1
     for _ in range(length):
@@ -162,10 +162,12 @@ def count(readings: Readings, state: State, character: int | None, length: int, 
         following: Counter[Stack] = Counter()
         found = 0
         for stack in stacks:
+            before = readings.budget
             for next_one in readings.after(stack):
                 following[next_one] += ways[stack]
                 found += ways[stack]
-            if found >= enough or readings.budget < limit:
+            steps += before - readings.budget
+            if found >= enough or steps > _LONGEST_WALK:
                 return max(found, enough)
         if not found:
             break
