@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from paddock.control import apply
 from paddock.control.decide import ATTEMPTS
 from paddock.control.life import LEASE
-from paddock.errors import Conflict, StartupError
+from paddock.errors import Conflict, StartupError, StoreFailed
 from paddock.schemas.own import Deployment
 from paddock.services import deployments, events, replicas, snapshots
 from paddock.services.deployments import LOCAL
@@ -421,6 +421,42 @@ class TestLease:
         await here.until_so(lambda: here.runner.starts == 2)
         await here.until("ready", 1, states=["ready"])
 
+    async def test_a_store_that_is_gone_for_a_moment_costs_no_ready_replica(
+        self, here: Yard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here.runner.lost = False
+        await here.make()
+        first = (await here.until("ready", 1)).replicas[0]
+        here.runner.ready.clear()
+        await here.make("second")
+        await here.until("starting", name="second", states=["loading"])
+        await _lose_the_store(monkeypatch)
+        here.runner.ready.set()
+        await here.until("ready", 1, "second", states=["ready"])
+        assert (await here.get()).replicas[0].id == first.id
+        await here.until_so(lambda: len(here.runner.running) == 2)
+        for name in ("foal", "second"):
+            await deployments.delete(here.platform, LOCAL, name)
+            await here.until_gone(name)
+        assert (here.runner.running, await held(here)) == ([], 0)
+
+    async def test_an_engine_that_died_meanwhile_is_replaced_once(
+        self, here: Yard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here.runner.lost = False
+        await here.make()
+        first = (await here.until("ready", 1)).replicas[0]
+        await _lose_the_store(monkeypatch)
+        await here.make("second")
+        await here.until("ready", 1, "second")
+        here.runner.started[0].die()
+        await here.until_so(lambda: here.runner.starts == 3)
+        second = (await here.until("ready", 1, states=["ready"])).replicas[0]
+        assert second.id != first.id
+        await deployments.delete(here.platform, LOCAL, "foal")
+        await here.until_gone()
+        assert len(here.runner.running) == 1
+
     async def test_what_had_failed_is_tried_again_by_the_next_one(self, here: Yard) -> None:
         here.runner.refuse = NO_SUCH
         await here.make()
@@ -429,6 +465,21 @@ class TestLease:
         here.runner.refuse = None
         here.control("two")
         await here.until("ready", 1)
+
+
+async def _lose_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Returns once the controller could not renew its lease."""
+    renew, failed = leases.renew, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fail(*_: object) -> None:
+        monkeypatch.setattr(leases, "renew", renew)
+        loop.call_soon_threadsafe(failed.set)
+        raise StoreFailed("the store failed: no route to host")
+
+    monkeypatch.setattr(leases, "renew", fail)
+    async with asyncio.timeout(10):
+        await failed.wait()
 
 
 def _fence(session: Session) -> int:

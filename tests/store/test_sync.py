@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -59,17 +59,17 @@ class Followed:
 
         return await self.platform.store.change(work)
 
-    async def until(self, condition: object) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(SECONDS):
-            while not condition():  # type: ignore[operator]
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def reported(self) -> Gateways:
         return await self.platform.store.read(lambda session: gateways.alive(session, 0.0))
 
-    async def until_reported(self, condition: object) -> Gateways:
+    async def until_reported(self, condition: Callable[[Gateways], object]) -> Gateways:
         async with asyncio.timeout(SECONDS):
-            while not condition(found := await self.reported()):  # type: ignore[operator]
+            while not condition(found := await self.reported()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return found
 
@@ -142,4 +142,4 @@ class TestSync:
         followed.running.cancel()
         await asyncio.gather(followed.running, return_exceptions=True)
         await followed.sync.close()
-        assert (await followed.reported()).reports == ()
+        assert not (await followed.reported()).reports

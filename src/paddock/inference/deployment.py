@@ -141,7 +141,7 @@ class Deployment:
                 return None
             replica = self._affinity.choose(body, usable) if len(usable) > 1 else usable[0]
         if replica.in_flight >= replica.limit:
-            replica = min(usable, key=lambda one: one.in_flight)
+            replica = min(usable, key=lambda one: one.in_flight - one.limit)
             if replica.in_flight >= replica.limit:
                 raise self._full()
         replica.begin()

@@ -29,14 +29,14 @@ class TestChoose:
         assert Affinity().choose(body("hi"), [a, b]) is b
 
     def test_the_one_that_knows_the_beginning(self) -> None:
-        known, a, b = Affinity(), Engine("a"), Engine("b")
+        known, a, b = Affinity(), Engine("a"), Engine("b", 1)
         assert known.choose(body(LONG + "one"), [a, b]) is a
-        a.in_flight = SLACK
+        a.in_flight = SLACK + 1
         assert known.choose(body(LONG + "two"), [a, b]) is a
 
     def test_unless_it_is_too_busy_and_then_the_other_learns_it(self) -> None:
         known, a, b = Affinity(), Engine("a"), Engine("b")
-        known.choose(body(LONG + "one"), [a, b])
+        known.choose(body(LONG + "one"), [a])
         a.in_flight = SLACK + 1
         assert known.choose(body(LONG + "two"), [a, b]) is b
         a.in_flight = 0
@@ -45,33 +45,39 @@ class TestChoose:
     def test_a_little_in_common_is_not_enough(self) -> None:
         known, a, b = Affinity(), Engine("a"), Engine("b")
         shared = "x" * SHORTEST
-        known.choose(body(shared + "y" * 1000), [a, b])
+        known.choose(body(shared + "y" * 1000), [a])
         a.in_flight = 1
         assert known.choose(body(shared + "z" * 1000), [a, b]) is b
 
     def test_the_gone_are_not_chosen(self) -> None:
-        known, a, b = Affinity(), Engine("a"), Engine("b", 3)
-        known.choose(body(LONG), [a, b])
+        known, a, b = Affinity(), Engine("a", 1), Engine("b")
+        known.choose(body(LONG), [a])
         assert known.choose(body(LONG), [b]) is b
-        known.choose(body(LONG * 2), [a])
+        known.choose(body(LONG), [a])
         known.forget(a)
-        assert known.choose(body(LONG * 2), [a, b]) is a
+        assert known.choose(body(LONG), [a, b]) is b
+        assert a not in known._seen.values()
 
     def test_short_prompts_go_to_the_least_busy(self) -> None:
         known, a, b = Affinity(), Engine("a"), Engine("b")
-        known.choose(b'{"prompt":"hi"}', [a, b])
+        known.choose(b'{"prompt":"hi"}', [a])
         a.in_flight = 1
         assert known.choose(b'{"prompt":"hi"}', [a, b]) is b
 
     def test_it_remembers_only_so_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(affinity, "REMEMBERED", 20)
         known, a, b = Affinity(), Engine("a"), Engine("b")
-        known.choose(body(LONG), [a, b])
+        known.choose(body(LONG), [a])
         for number in range(30):
             known.choose(body(f"{number} " + "w" * 200), [a])
         assert len(known._seen) == 20
         a.in_flight = 1
         assert known.choose(body(LONG), [a, b]) is b
+
+    def test_equals_take_turns(self) -> None:
+        known, a, b = Affinity(), Engine("a"), Engine("b")
+        chosen = [known.choose(b"{}", [a, b]) for _ in range(10)]
+        assert (chosen.count(a), chosen.count(b)) == (5, 5)
 
 
 class TestPromptOf:

@@ -24,7 +24,7 @@ async def waiting(one: Deployment, **more: Any) -> asyncio.Task[Replica]:
     """A request that waits."""
     before = one.waiting
     task = asyncio.create_task(one.wait(**more))
-    while one.waiting == before and not task.done():
+    while one.waiting == before and not task.done():  # noqa: ASYNC110
         await asyncio.sleep(0)
     return task
 

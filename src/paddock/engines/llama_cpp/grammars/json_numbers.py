@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from paddock.engines.llama_cpp.grammars.characters import ranges
+from paddock.engines.llama_cpp.grammars.json_places import JSON, Place
 from paddock.engines.llama_cpp.grammars.syntax import (
     Literal,
     Node,
@@ -20,6 +21,36 @@ _LARGEST = 10**DIGITS - 1
 _DIGIT = one_of(ranges([(0x30, 0x39)]))
 _FRACTION = sequence([Literal("."), repetition(_DIGIT, 0, DIGITS - 1), one_of(ranges([(0x31, 0x39)]))])
 """It ends in no 0, so that it is none and lies between two integers."""
+
+
+def read_number(schema: JSON, place: Place, *, whole: bool) -> Node:
+    """
+    Args:
+        whole: whether only integers are valid.
+
+    Raises:
+        InvalidRequest: a bound is none, or they leave no number.
+        UnsupportedParameter: it asks for multiples.
+    """
+    least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above, below = schema.get("exclusiveMinimum", False), schema.get("exclusiveMaximum", False)
+    for bound in (least, most, above, below):
+        if not isinstance(bound, int | float):
+            raise place.wrong(f"a bound must be a number, not {str(bound)[:40]!r}")
+    # An older draft says with true or false what the other bound means.
+    above, below = (least if above is True else above), (most if below is True else below)
+    if schema.get("multipleOf", 1) != 1:
+        raise place.unsupported("multipleOf other than 1")
+    low = least if above is False else max(least, math.floor(above) + 1)
+    high = most if below is False else min(most, math.ceil(below) - 1)
+    options = integers(low, high)
+    if not whole and "multipleOf" not in schema:
+        low = least if above is False else max(least, above)
+        high = most if below is False else min(most, below)
+        options += fractions(low, high)
+    if not options:
+        raise place.wrong("no number is valid, or none between two integers")
+    return alternatives(options)
 
 
 def integers(least: float, most: float) -> list[Node]:

@@ -16,6 +16,7 @@ from paddock.engines.llama_cpp.grammars.characters import (
     union,
     writable,
 )
+from paddock.engines.llama_cpp.grammars.json_places import JSON, Place, read_bounds
 from paddock.engines.llama_cpp.grammars.regex import translate
 from paddock.engines.llama_cpp.grammars.syntax import (
     EMPTY,
@@ -57,6 +58,25 @@ FORMATS = {
 }
 
 
+def read_string(schema: JSON, place: Place) -> Node:
+    """
+    Raises:
+        InvalidRequest: a keyword's value is none.
+        UnsupportedParameter: it asks for a pattern and for a length.
+    """
+    least, most = read_bounds(schema, "minLength", "maxLength", place)
+    has_length = schema.keys() & {"minLength", "maxLength"}
+    if "pattern" in schema:
+        if has_length:
+            raise place.unsupported("pattern together with a length, which it may say itself")
+        if not isinstance(schema["pattern"], str):
+            raise place.at("pattern").wrong("it must be a regular expression")
+        return _matching(schema["pattern"], place.at("pattern"))
+    if schema.get("format") in FORMATS and not has_length:
+        return _matching(FORMATS[schema["format"]], place)
+    return string(least, most)
+
+
 def literal(value: Any) -> Node:
     """Just this value."""
     text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
@@ -70,18 +90,14 @@ def string(least: int = 0, most: int | None = None) -> Node:
     return sequence([QUOTE, repetition(CHARACTER, least, most), QUOTE])
 
 
-def matching(pattern: str, param: str, where: str = "") -> Node:
-    """A string that the whole pattern matches.
-
-    Raises:
-        InvalidRequest: see `regex.translate`.
-    """
-    return sequence([QUOTE, _encoded(translate(pattern, param, where=where)), QUOTE])
-
-
 def other_than(names: Collection[str]) -> Node:
     """A string of plain characters that is none of the names."""
     return sequence([QUOTE, _other(sorted(names)), QUOTE])
+
+
+def _matching(pattern: str, place: Place) -> Node:
+    found = translate(pattern, place.param, where=f"at {place}: ")
+    return sequence([QUOTE, _encoded(found), QUOTE])
 
 
 def _encoded(node: Node) -> Node:
