@@ -376,6 +376,14 @@ class TestLease:
         await here.until_so(lambda: here.runner.starts == 2)
         await here.until("ready", 1, states=["ready"])
 
+    async def test_who_stands_by_changes_nothing(self, here: Yard) -> None:
+        await here.control("two").leads()
+        await here.make()
+        await here.until("ready", 1)
+        before = await here.platform.store.revision()
+        await asyncio.sleep(1.2)
+        assert await here.platform.store.revision() == before
+
     async def test_one_that_is_killed_is_followed_before_its_lease_runs_out(self, here: Yard) -> None:
         await here.make()
         await here.until("ready", 1)

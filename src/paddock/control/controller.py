@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections import deque
+from functools import partial
 
 from sqlalchemy import select, update
 
@@ -87,17 +88,21 @@ class Controller:
 
     async def _acquire(self) -> None:
         while True:
-            fence = await self._store.change(self._try)
-            if fence is not None:
-                self._fence = fence
-                return
+            held = await self._store.read(lambda session: leases.holder(session, LEASE))
+            gone = held[0] if held is not None and self._presence.is_gone(held[0]) else ""
+            # Who only stands by changes nothing, for every change is looked at by all.
+            if held is None or gone or held[0] == self._presence.identity or held[1] <= time.time():
+                fence = await self._store.change(partial(self._try, gone=gone))
+                if fence is not None:
+                    self._fence = fence
+                    return
             self._led.set()
             await asyncio.sleep(STANDBY_SECONDS)
 
-    def _try(self, session: ChangeSession) -> int | None:
+    def _try(self, session: ChangeSession, gone: str) -> int | None:
         now = time.time()
         held = leases.holder(session, LEASE)
-        if held is not None and self._presence.is_gone(held[0]):
+        if held is not None and held[0] == gone:
             now = max(now, held[1] + 1)
         fence = leases.acquire(session, LEASE, self._presence.identity, now)
         if fence is not None:
@@ -205,7 +210,9 @@ class Controller:
         for order in outcome.begin:
             self._begin(order)
         for identity, reason in outcome.end:
-            self._lives[identity].end(reason)
+            # One that ended by itself meanwhile needs no telling.
+            if (life := self._lives.get(identity)) is not None:
+                life.end(reason)
 
     def _begin(self, order: Order, running: Running | None = None) -> None:
         self._lives[order.replica_id] = Life(

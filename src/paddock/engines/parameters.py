@@ -92,7 +92,7 @@ async def _plan_llama_cpp(
 ) -> Plan:
     _refuse_unknown(fields, llama_cpp.CHAT if chat else llama_cpp.COMPLETION, deployment.engine)
     base, top_logprobs = llama_cpp.translate(deployment, fields, chat=chat)
-    base |= await guide(fields)
+    base |= await guide(fields, chat=chat)
     if fields.get("skip_special_tokens") is False:
         with_end = bool(fields.get("include_stop_str_in_output"))
         base["preserved_tokens"] = await special_tokens.shown(deployment, with_end=with_end)

@@ -44,9 +44,12 @@ class Sync:
         self._used: dict[str, float] = {}
         self._leaving: list[Replica] = []
         self._bell = asyncio.Event()
+        # What was read first must be applied first.
+        self._catching_up = asyncio.Lock()
         self._told: gateways.Report | None = None
         self._told_at = -math.inf
         self._unlisten = self._store.on_change(self._bell.set)
+        platform.followers.append(self.catch_up)
 
     async def catch_up(self) -> None:
         """The routes are as the store has them now.
@@ -54,11 +57,12 @@ class Sync:
         Raises:
             StoreFailed: it cannot be read.
         """
-        seen = self._seen
-        newest, changed = await self._store.read(lambda session: changed_since(session, seen))
-        for served in changed:
-            self._apply(served)
-        self._seen = newest
+        async with self._catching_up:
+            seen = self._seen
+            newest, changed = await self._store.read(lambda session: changed_since(session, seen))
+            for served in changed:
+                self._apply(served)
+            self._seen = newest
 
     async def run(self) -> None:
         """Until it is cancelled. Without the store it serves on with what it knows."""
@@ -84,6 +88,7 @@ class Sync:
     async def close(self) -> None:
         """Ends the connections to engines; the controller waits for this gateway no more."""
         self._unlisten()
+        self._platform.followers.remove(self.catch_up)
         for deployment in self._live.values():
             for replica in deployment.replicas:
                 replica.upstream.close()

@@ -89,7 +89,7 @@ async def create(
         events.record(session, row, "created", f"{wish.model} on {wish.hardware_type}", now)
         return snapshots(session, [row])[0]
 
-    return await platform.store.change(work)
+    return await platform.change(work)
 
 
 async def get(platform: Platform, project: str, name: str) -> Deployment:
@@ -178,7 +178,7 @@ async def _update(
         events.record(session, row, "updated", f"generation {row.generation}", now)
         return snapshots(session, [row])[0]
 
-    return await platform.store.change(work)
+    return await platform.change(work)
 
 
 async def start(platform: Platform, project: str, name: str) -> Deployment:
@@ -291,7 +291,7 @@ async def _set(
         events.record(session, row, kind, row.reason, now)
         return snapshots(session, [row])[0]
 
-    return await platform.store.change(work)
+    return await platform.change(work)
 
 
 def _find_name(session: Session, project: str, name: str) -> DeploymentRow | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from paddock.errors import StoreFailed
 from paddock.schemas.hardware import Gpu, HardwareType, Node, NodeHardware
 from paddock.services.hardware import HardwareConfig, hardware_types
 from paddock.services.models import Catalogue
@@ -28,6 +30,7 @@ class Platform:
     Attributes:
         allowed: folders under which a path may name a model; None allows every path.
         reserved: names of models that are served without a deployment.
+        followers: waited for after each change, so that who made it finds it in force in this process.
     """
 
     store: Store
@@ -36,6 +39,16 @@ class Platform:
     hardware: HardwareConfig
     allowed: tuple[Path, ...] | None = None
     reserved: frozenset[str] = frozenset()
+    followers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    async def change(self, work: Callable[[ChangeSession], Result]) -> Result:
+        """As `Store.change`; returns once this process's gateway follows it."""
+        result = await self.store.change(work)
+        for follow in self.followers:
+            # It stands, whether it can be read again at this moment or not.
+            with contextlib.suppress(StoreFailed):
+                await follow()
+        return result
 
     async def types(self) -> dict[str, HardwareType]:
         """The hardware types that the nodes make possible."""

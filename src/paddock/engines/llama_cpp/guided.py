@@ -26,43 +26,60 @@ _GRAMMARS: dict[str, Callable[[Any, str], str]] = {
     "guided_regex": from_regex,
     "guided_choice": from_choice,
     "guided_grammar": from_grammar,
+    "response_format": lambda given, param: from_schema(given, f"{param}.json_schema.schema"),
 }
-GUIDED = frozenset(_GRAMMARS)
+GUIDED = frozenset(_GRAMMARS) - {"response_format"}
 KEPT = 64
 """Grammars that are remembered: a program asks for the same one again and again."""
 SHORT = 500
 """Bytes of what is written as a grammar within a few milliseconds; longer ones are written in a thread."""
 
 
-async def guide(fields: JSON) -> JSON:
-    """What the engine's body gets for the `guided_*` field of a request; empty if there is none.
+async def guide(fields: JSON, *, chat: bool) -> JSON:
+    """What the engine's body gets for the `guided_*` field of a request, or for the JSON schema that a plain
+    completion must follow; empty if there is none.
 
     Raises:
         InvalidRequest: there are several, or another field that says what the answer must look like, or it
             cannot be followed.
     """
-    given = [name for name in _GRAMMARS if name in fields]
-    if not given:
+    given = [name for name in _GRAMMARS if name in GUIDED and name in fields]
+    schema = None if chat else _format_schema(fields)
+    if not given and schema is None:
         return {}
-    name = given[0]
-    others = given[1:] + [one for one in ("response_format", "grammar", "tools") if _shapes(fields, one)]
+    name = given[0] if given else "response_format"
+    others = given[1:] + [
+        one for one in ("response_format", "grammar", "tools") if one != name and _shapes(fields, one)
+    ]
     if others:
         raise InvalidRequest(
             f"{name} does not go together with {' and '.join(others)}: an answer can follow one of them only",
             param=name,
         )
+    return {"grammar": await _written(name, fields[name] if given else schema)}
+
+
+async def _written(name: str, value: Any) -> str:
     try:
-        written = orjson.dumps(fields[name])
+        written = orjson.dumps(value)
     except TypeError as error:
         raise InvalidRequest(f"{name}: {error}", param=name) from None
     if len(written) <= SHORT:
-        return {"grammar": _grammar(name, written)}
-    return {"grammar": await asyncio.to_thread(_grammar, name, written)}
+        return _grammar(name, written)
+    return await asyncio.to_thread(_grammar, name, written)
 
 
 @lru_cache(KEPT)
 def _grammar(name: str, written: bytes) -> str:
     return _GRAMMARS[name](orjson.loads(written), name)
+
+
+def _format_schema(fields: JSON) -> Any:
+    """The schema of `response_format`, if it has one in its right place."""
+    wanted = fields.get("response_format") or {}
+    nested = wanted.get("json_schema") if wanted.get("type") == "json_schema" else None
+    schema = nested.get("schema") if isinstance(nested, dict) else None
+    return schema if isinstance(schema, dict) else None
 
 
 def _shapes(fields: JSON, name: str) -> bool:

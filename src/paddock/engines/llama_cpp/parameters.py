@@ -258,7 +258,8 @@ def _response_format(wanted: JSON, chat: bool) -> JSON:
             'response_format.json_schema must be {"name": "...", "schema": {...}}',
             param="response_format.json_schema",
         )
-    return {"response_format": wanted} if chat else {"json_schema": nested["schema"]}
+    # A plain completion follows it by a grammar: see `guided.guide`.
+    return {"response_format": wanted} if chat else {}
 
 
 def _message(message: JSON, index: int) -> JSON:
