@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -27,10 +26,19 @@ class Followed:
         self.routes = Routes()
         self.sync = Sync(platform, self.routes, HERE)
         self.running = asyncio.create_task(self.sync.run())
+        self._left = False
 
     @property
     def one(self) -> Deployment:
         return self.routes.resolve("one")
+
+    async def leave(self) -> None:
+        """As a gateway process does when it ends."""
+        if not self._left:
+            self._left = True
+            self.running.cancel()
+            await asyncio.gather(self.running, return_exceptions=True)
+            await self.sync.close()
 
     async def change(self, **values: object) -> None:
         def work(session: ChangeSession) -> None:
@@ -82,10 +90,7 @@ async def followed(platform: Platform) -> AsyncIterator[Followed]:
     try:
         yield followed
     finally:
-        followed.running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await followed.running
-        await followed.sync.close()
+        await followed.leave()
 
 
 class TestSync:
@@ -139,7 +144,5 @@ class TestSync:
 
     async def test_who_leaves_is_not_waited_for(self, followed: Followed) -> None:
         await followed.until_reported(lambda found: found.reports)
-        followed.running.cancel()
-        await asyncio.gather(followed.running, return_exceptions=True)
-        await followed.sync.close()
+        await followed.leave()
         assert not (await followed.reported()).reports

@@ -88,7 +88,8 @@ class Sync:
     async def close(self) -> None:
         """Ends the connections to engines; the controller waits for this gateway no more."""
         self._unlisten()
-        self._platform.followers.remove(self.catch_up)
+        with contextlib.suppress(ValueError):
+            self._platform.followers.remove(self.catch_up)
         for deployment in self._live.values():
             for replica in deployment.replicas:
                 replica.upstream.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import timeit
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class TestBusy:
         assert Deployment("a", "attached", "a").busy() == 0
 
 
-def one(name: str, model: str = "", id: str = "", **more: bool) -> Deployment:
+def one(name: str, model: str = "", id: str = "", **more: Any) -> Deployment:
     return Deployment(name, "llama.cpp", name, id=id, model=model, **more)
 
 
