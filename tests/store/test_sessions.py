@@ -136,7 +136,7 @@ class TestLocked:
 
         step = asyncio.create_task(store.change(to_ready))
         await asyncio.sleep(0.1)
-        await store.write(lambda session: replicas.progress(session, loading, 1, {"state": "loading"}))
+        await store.write(lambda session: replicas.progress(session, loading, 1, {"state": "fetching"}))
         await step
         row = await store.read(lambda session: session.get_one(ReplicaRow, loading).state)
         assert row == "ready"
