@@ -9,10 +9,11 @@ from sqlalchemy import ColumnElement, select, text, union
 from sqlalchemy.orm import Session
 
 from paddock.control.decide import ATTEMPTS, Decision, Load, Seen, Wish, decide, wait_after
-from paddock.schemas.hardware import HardwareType, Node, Placement
+from paddock.control.placing import News, news
+from paddock.schemas.hardware import Node
 from paddock.services import events, replicas
 from paddock.services.gateways import Gateways
-from paddock.services.hardware import HardwareConfig, claim, fit, hardware_types
+from paddock.services.hardware import HardwareConfig
 from paddock.services.snapshots import living
 from paddock.settings import Settings
 from paddock.store.sessions import ChangeSession
@@ -92,7 +93,7 @@ def is_due(session: Session, view: View) -> tuple[bool, float | None]:
         queued = queued or any(one.state == "queued" for one in alive[row.id])
         if decision.acts or decision.status != row.status or row.attention != _needs_attention(decision):
             return True, None
-    return queued and bool(_placeable(session, view, rows, alive)), outcome.look_again
+    return queued and bool(news(session, view.nodes, view.hardware, rows, alive)), outcome.look_again
 
 
 def step(session: ChangeSession, fence: int, view: View) -> Outcome:
@@ -104,8 +105,8 @@ def step(session: ChangeSession, fence: int, view: View) -> Outcome:
         decision = _decide(row, alive[row.id], view)
         _carry_out(session, fence, view, row, alive[row.id], decision, outcome)
     alive = living(session, [row.id for row in rows])
-    for row, one, place in _placeable(session, view, rows, alive):
-        _place(session, view, row, one, place, outcome)
+    for one in news(session, view.nodes, view.hardware, rows, alive):
+        _place(session, view, one, outcome)
     return outcome
 
 
@@ -232,55 +233,16 @@ def _write_status(session: ChangeSession, view: View, row: DeploymentRow, decisi
         events.record(session, row, decision.status, row.reason, view.now)
 
 
-def _placeable(
-    session: Session,
-    view: View,
-    rows: Sequence[DeploymentRow],
-    alive: Mapping[str, Sequence[ReplicaRow]],
-) -> list[tuple[DeploymentRow, ReplicaRow, Placement | str]]:
-    """Where the waiting replicas fit, or news of why they do not; the oldest first."""
-    queued = [(row, one) for row in rows for one in alive[row.id] if one.state == "queued"]
-    if not queued:
-        return []
-    types = hardware_types(view.nodes, view.hardware)
-    held = replicas.placements(session)
-    found: list[tuple[DeploymentRow, ReplicaRow, Placement | str]] = []
-    for row, one in sorted(queued, key=lambda pair: (pair[1].created_at, pair[1].id)):
-        place = _fit(row, types, view, held)
-        if isinstance(place, Placement):
-            held.append(place)
-        elif place == one.blocked:
-            continue
-        found.append((row, one, place))
-    return found
-
-
-def _fit(
-    row: DeploymentRow, types: Mapping[str, HardwareType], view: View, held: list[Placement]
-) -> Placement | str:
-    kind = types.get(row.hardware_type)
-    if kind is None:
-        return f"hardware type {row.hardware_type} is not offered any more"
-    place = fit(claim(kind, int(row.facts.get("memory") or 0)), view.nodes, held, view.hardware)
-    return place if isinstance(place, Placement) else f"Waiting for hardware: it {place}"
-
-
-def _place(
-    session: ChangeSession,
-    view: View,
-    row: DeploymentRow,
-    one: ReplicaRow,
-    place: Placement | str,
-    outcome: Outcome,
-) -> None:
-    row.revision = session.revision
-    if isinstance(place, str):
-        one.blocked = place
+def _place(session: ChangeSession, view: View, one: News, outcome: Outcome) -> None:
+    replica = one.replica
+    one.row.revision = session.revision
+    if one.place is None:
+        replica.description, replica.blocked = one.why, one.why if one.helps else ""
         # Perhaps an older generation can make room.
         outcome.due(view.now)
         return
-    replicas.reserve(session, one, place, view.now, view.now + RESERVING_SECONDS)
-    outcome.begin.append(order_of(row, one, place.gpus))
+    replicas.reserve(session, replica, one.place, view.now, view.now + RESERVING_SECONDS)
+    outcome.begin.append(order_of(one.row, replica, one.place.gpus))
 
 
 def order_of(row: DeploymentRow, one: ReplicaRow, gpus: tuple[int, ...] = ()) -> Order:
@@ -311,5 +273,5 @@ def _drain(view: View, row: DeploymentRow) -> float:
 def _overdue(one: ReplicaRow, now: float) -> str:
     seconds = now - one.state_at
     if one.state == "queued":
-        return one.blocked or f"no hardware was free for it in {seconds:.0f} s"
+        return f"no hardware was free for it in {seconds:.0f} s. {one.description}"
     return f"it did not get past {one.description or one.state!r} in {seconds:.0f} s"

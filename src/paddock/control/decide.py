@@ -40,7 +40,7 @@ class Seen:
 
     Attributes:
         state: queued, reserving, fetching, loading, ready or draining.
-        blocked: whether it is queued because nothing is free for it.
+        blocked: whether it is queued and would fit if an older replica made room.
         drained: of a draining one: every gateway has let go of it.
     """
 
@@ -100,7 +100,10 @@ class Decision:
 
 def decide(wish: Wish, replicas: Sequence[Seen], load: Load, now: float) -> Decision:
     """What to do, and what the deployment is called meanwhile."""
-    overdue = tuple(one.id for one in replicas if _is_overdue(one, now) and one.state != "draining")
+    # Who waits for an older replica that still finishes its requests, waits for that first.
+    makes_room = any(one.state in ("draining", "ending") for one in replicas)
+    excused = ("draining", "queued") if makes_room else ("draining",)
+    overdue = tuple(one.id for one in replicas if _is_overdue(one, now) and one.state not in excused)
     alive = [one for one in replicas if one.id not in overdue]
     missed = any(one.id in overdue and one.generation == wish.generation for one in replicas)
     plan = _Plan(wish, alive, load, now, missed)

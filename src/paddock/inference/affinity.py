@@ -18,8 +18,8 @@ REMEMBERED = 16_384
 SLACK = 4
 """Requests that the replica may have more than the least busy one and still be the better choice."""
 SHARE = 0.25
-"""Of the prompt that must be known for its replica to be preferred. Only some lengths are remembered: twice as
-much of it may be the same."""
+"""Of the prompt that must be known for its replica to be preferred. As not every length is remembered, twice
+as much may be the same."""
 
 
 class Loaded(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 
 from sqlalchemy import select
@@ -14,6 +16,8 @@ from paddock.services.platform import Platform, in_thread
 from paddock.store.tables import DeploymentRow
 
 ORIGIN = "command"
+GONE_SECONDS = 10.0
+POLL_SECONDS = 0.05
 
 
 async def ensure(platform: Platform, models: Sequence[str]) -> list[Deployment]:
@@ -53,7 +57,7 @@ async def ensure(platform: Platform, models: Sequence[str]) -> list[Deployment]:
 async def _ensure(platform: Platform, text: str) -> Deployment:
     facts = await in_thread(lambda: platform.catalogue.find(text, None))
     settings = platform.settings
-    known = await platform.store.read(lambda session: deployments.known(session, LOCAL, facts.name))
+    known = await _known(platform, facts.name)
     if known is None:
         if facts.name in platform.reserved:
             raise _two(facts.name)
@@ -79,6 +83,16 @@ async def _ensure(platform: Platform, text: str) -> Deployment:
         reset = changed.model_copy(update={"hardware_type": None})
         one = await deployments.update(platform, LOCAL, known.id, reset)
     return await deployments.start(platform, LOCAL, one.id) if one.status == "stopped" else one
+
+
+async def _known(platform: Platform, name: str) -> Deployment | None:
+    """The deployment of this name. One that is being deleted is gone in a moment."""
+    deadline = time.monotonic() + platform.settings.drain_timeout + GONE_SECONDS
+    while True:
+        found = await platform.store.read(lambda session: deployments.known(session, LOCAL, name))
+        if found is None or found.status != "deleting" or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _two(name: str) -> StartupError:

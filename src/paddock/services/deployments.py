@@ -170,7 +170,7 @@ async def _update(
             _serve(row)
             row.started_at = row.stopped_at = None
             changed = ["wanted"]
-        if wish.max_workers == 0 and row.wanted == "serve":
+        if asked.max_workers == 0 and row.wanted == "serve":
             mark_stopped(row, now)
         elif changed or row.status == "failed":
             _renew(row)
@@ -321,6 +321,9 @@ def _merged(before: Deployment, asked: UpdateDeployment) -> CreateDeployment:
     for name in ("model", "min_workers"):
         if name in given and given[name] is None:
             raise InvalidRequest(f"{name} must not be null", param=name)
+    if given.get("max_workers") == 0 and not given.get("min_workers"):
+        # It stops; how many there were is kept for the next start.
+        del given["max_workers"]
     options = before.options
     now: JSON = {
         "model": before.source,

@@ -38,12 +38,12 @@ def add(
     return row
 
 
-def placements(session: Session) -> list[Placement]:
-    """What live replicas hold."""
-    return [
-        Placement(row.node, row.hardware_type, int(row.cores), row.memory, tuple(row.gpus))
+def placements(session: Session) -> dict[str, Placement]:
+    """What live replicas hold, by their ids."""
+    return {
+        row.replica_id: Placement(row.node, row.hardware_type, int(row.cores), row.memory, tuple(row.gpus))
         for row in session.scalars(select(HardwareLeaseRow))
-    ]
+    }
 
 
 def reserve(

@@ -72,7 +72,7 @@ def replica(row: ReplicaRow, hardware_type: str) -> Replica:
         node=row.node,
         hardware_type=hardware_type,
         step=row.step,
-        description=row.blocked or row.description,
+        description=row.description,
         done=row.done,
         total=row.total,
         reason=row.reason,

@@ -114,7 +114,7 @@ class ReplicaRow(Base):
         fence: the fencing token of the controller that may write this row.
         step: 1 queued, 2 reserving hardware, 3 fetching weights, 4 loading, 5 ready.
         done, total: bytes of the weights that are being fetched.
-        blocked: why it waits for hardware; empty if it does not.
+        blocked: why it waits for hardware, if an older replica of its deployment could make room for it.
         key: the engine's own key, which only gateways know.
         handle: by which its runner finds the process again.
         deadline_at: when a passing state must be over.

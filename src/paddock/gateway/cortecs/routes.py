@@ -96,7 +96,9 @@ def _hardware(platform: Platform) -> list[Route]:
         return _answer(HardwareTypesResponse(hardware_types=[hardware_type(one) for one in types.values()]))
 
     async def list_available(request: Request) -> Response:
-        known, held = await platform.store.read(lambda session: (nodes(session), placements(session)))
+        known, held = await platform.store.read(
+            lambda session: (nodes(session), list(placements(session).values()))
+        )
         types = hardware_types(known, platform.hardware).values()
         free = available(types, known, held, platform.hardware)
         return _answer(HardwareTypesResponse(hardware_types=[hardware_type(one) for one in free]))

@@ -46,7 +46,7 @@ def _look(session: ReadSession) -> tuple[list[Node], list[Placement], list[JSON]
         for lease in leases(session)
         if lease["replica"] in names
     ]
-    return nodes(session), placements(session), held
+    return nodes(session), list(placements(session).values()), held
 
 
 def _type(type: HardwareType, free: bool) -> JSON:

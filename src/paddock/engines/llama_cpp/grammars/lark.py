@@ -133,8 +133,6 @@ class _Reader(Scanner):
     def _at_definition(self) -> bool:
         """Whether a rule or terminal is defined here: nothing else has a colon behind a name."""
         at = self._at
-        while self._tokens[at].text in ("?", "!"):
-            at += 1
         if self._tokens[at].kind not in ("rule", "terminal"):
             return False
         following = self._tokens[at + 1]
@@ -148,8 +146,6 @@ class _Reader(Scanner):
         return self._tokens[at].text == "}" and self._tokens[at + 1].text == ":"
 
     def _definition(self) -> None:
-        while self._next.text in ("?", "!"):
-            self._take()
         name = self._take()
         self._refuse_template()
         if self._next.text == ".":
@@ -159,10 +155,11 @@ class _Reader(Scanner):
         self._in_terminal = name.kind == "terminal"
         self._define(name, self._alternatives(0))
 
-    def _define(self, name: Token, node: Node) -> None:
-        if name.text in self._rules:
-            raise self.invalid(f"{name.text} is there already", name.at)
-        self._rules[name.text] = node
+    def _define(self, token: Token, node: Node) -> None:
+        name = token.text.lstrip("?!")
+        if name in self._rules:
+            raise self.invalid(f"{name} is there already", token.at)
+        self._rules[name] = node
 
     def _alternatives(self, depth: int) -> Node:
         options: list[Node] = []
@@ -189,7 +186,7 @@ class _Reader(Scanner):
         return sequence(parts)
 
     def _repeated(self, body: Node) -> Node:
-        if self._next.text in _COUNTS and not self._at_definition():
+        if self._next.text in _COUNTS:
             return repetition(body, *_COUNTS[self._take().text])
         if self._next.text != "~":
             return body

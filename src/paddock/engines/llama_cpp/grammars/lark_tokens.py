@@ -12,11 +12,11 @@ _TOKEN = re.compile(
     (?P<space>(?:[ \t\r\n\f]++|\\\r?\n|//[^\n]*+|\#[^\n]*+)++)
     | (?P<string>"(?:\\.|[^"\\\n])*+"i?)
     | (?P<regex>/(?![/*])(?:\\.|[^/\\\n])++/[imslux]*+)
-    | (?P<rule>_?[a-z][_a-z0-9]*+(?![A-Z]))
+    | (?P<rule>[?!]*+_?[a-z][_a-z0-9]*+(?![A-Z]))
     | (?P<terminal>_?[A-Z][_A-Z0-9]*+(?![a-z]))
     | (?P<number>[+-]?\d+)
     | (?P<directive>%[a-z]+)
-    | (?P<sign>\.\.|->|[.~|()\[\]{}:,*+?!])
+    | (?P<sign>\.\.|->|[.~|()\[\]{}:,*+?])
     """,
     re.VERBOSE,
 )
@@ -24,7 +24,10 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is string, regex, rule, terminal, number, directive, sign or end; `at` an index of the text."""
+    """`kind` is string, regex, rule, terminal, number, directive, sign or end; `at` an index of the text.
+
+    The signs before a rule's name belong to it, which tells `a?` from `?a` where a line may end anywhere.
+    """
 
     kind: str
     text: str
