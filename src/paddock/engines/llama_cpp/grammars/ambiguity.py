@@ -30,7 +30,7 @@ _MOST_STACKS = 200
 _SEARCH = 20_000
 """Steps in search of a place that can be read in many ways: some tenth of a second."""
 _SEARCH_RULES = 5 * _SEARCH
-_CONSTRUCTION = 10 * _SEARCH
+_CONSTRUCTION = 40 * _SEARCH
 
 
 def unambiguous(grammar: Grammar, param: str) -> Grammar:

@@ -162,15 +162,11 @@ class _Reader(Scanner):
         self._rules[name] = node
 
     def _alternatives(self, depth: int) -> Node:
-        options: list[Node] = []
-        if self._next.text == "|":
-            # Written in front of the first one as well.
+        options = [self._sequence(depth)]
+        while self._next.text == "|":
             self._take()
-        while True:
             options.append(self._sequence(depth))
-            if self._next.text != "|":
-                return alternatives(options)
-            self._take()
+        return alternatives(options)
 
     def _sequence(self, depth: int) -> Node:
         parts: list[Node] = []

@@ -36,7 +36,7 @@ MOST_REPETITIONS = 2000
 
 def normalized(grammar: Grammar) -> Grammar:
     """The rules that the root needs, in normal form."""
-    rules = {name: _without_left_recursion(name, grammar.rules[name]) for name in needed(grammar)}
+    rules = {name: _unrolled(name, grammar.rules[name]) for name in needed(grammar)}
     empties = empty_rules(rules)
     return Grammar({name: _normal(node, empties) for name, node in rules.items()}, grammar.root)
 
@@ -53,19 +53,25 @@ def needed(grammar: Grammar) -> Iterable[str]:
     return found
 
 
-def _without_left_recursion(name: str, node: Node) -> Node:
-    """`sum: product | sum "+" product` as `product ("+" product)*`."""
-    ends: list[Node] = []
-    continuations: list[Node] = []
-    for option in options_of(node):
-        first, *rest = parts_of(option) or (EMPTY,)
-        if first == Reference(name):
-            continuations += [sequence(rest)] if rest else []
-        else:
-            ends.append(option)
-    if not ends or not continuations:
-        return alternatives(ends) if ends else node
-    return sequence((alternatives(ends), repetition(alternatives(continuations), 0, None)))
+def _unrolled(name: str, node: Node) -> Node:
+    """A rule that begins with itself, or ends with itself or nothing, with a repetition in the place of that.
+
+    `sum: product | sum "+" product` is `product ("+" product)*`, and `ws: "" | " " ws` is `" "*`.
+    """
+    itself = Reference(name)
+    others = [option for option in options_of(node) if option != itself]
+    first = [option for option in others if parts_of(option)[:1] == (itself,)]
+    last = [option for option in others if parts_of(option)[-1:] == (itself,) and option not in first]
+    ends = [option for option in others if option not in first and option not in last]
+    if not first and ends != [EMPTY]:
+        # Left as it is, so that alternatives that begin alike can be written as one.
+        ends, last = ends + last, []
+    if not ends:
+        return node
+    before = [sequence(parts_of(option)[:-1]) for option in last]
+    behind = [sequence(parts_of(option)[1:]) for option in first]
+    repeated = [repetition(alternatives(nodes), 0, None) if nodes else EMPTY for nodes in (before, behind)]
+    return sequence((repeated[0], alternatives(ends), repeated[1]))
 
 
 def _normal(node: Node, empties: Set[str]) -> Node:
