@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from paddock.engines.llama_cpp.grammars.characters import (
@@ -41,6 +42,8 @@ from paddock.engines.llama_cpp.grammars.writer import write
 from paddock.errors import InvalidRequest, UnsupportedParameter
 
 _parser: Any = import_module("re._parser")
+_WARNINGS = Lock()
+"""Filters of warnings are one list for all threads."""
 _CLASSES = {"DIGIT": (r"\d", DIGIT), "SPACE": (r"\s", SPACE), "WORD": (r"\w", WORD)}
 _REFUSED = {
     "ASSERT": (r"\(\?<?=", "looking ahead or back"),
@@ -86,7 +89,7 @@ class _Translation:
         if len(self._pattern) > MOST_TEXT:
             raise self._invalid(f"at most {MOST_TEXT} characters are taken")
         try:
-            with warnings.catch_warnings():
+            with _WARNINGS, warnings.catch_warnings():
                 # Of patterns that may mean something else in a later Python.
                 warnings.simplefilter("ignore")
                 parsed = _parser.parse(self._pattern, flags)
