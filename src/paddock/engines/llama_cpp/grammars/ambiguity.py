@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from itertools import chain
+from itertools import count as count_from
 
 from paddock.engines.llama_cpp.grammars.characters import ranges
 from paddock.engines.llama_cpp.grammars.normal import needed
@@ -87,11 +89,13 @@ def _automaton(readings: Readings, name: str) -> dict[str, Node]:
     The budget is for all of it.
     """
     states: dict[frozenset[Stack], str] = {}
+    others = (f"{name} {number}" for number in count_from(2))
+    names = chain([name], (other for other in others if other not in readings.rules))
 
     def rule_of(state: State) -> str:
         key = frozenset(state)
         if key not in states:
-            states[key] = f"{name} {len(states) + 1}" if states else name
+            states[key] = next(names)
             waiting.append(state)
         return states[key]
 

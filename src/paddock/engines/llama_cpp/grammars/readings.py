@@ -42,14 +42,14 @@ class Readings:
     """
 
     def __init__(self, rules: Mapping[str, Node], budget: int) -> None:
-        self._rules = rules
+        self.rules = rules
         self._nodes: list[Node] = []
         self._numbers: dict[int, int] = {}
         self._closed: dict[Stack, State] = {}
         self.budget = budget
 
     def start(self, rule: str) -> State:
-        return self._close(((self._number(self._rules[rule]), 0),))
+        return self._close(((self._number(self.rules[rule]), 0),))
 
     def after(self, stack: Stack) -> State:
         """The ways to go on when the character that is next in the stack has come."""
@@ -126,7 +126,7 @@ class Readings:
         rest = stack[:-1]
         match self._nodes[number]:
             case Reference(name):
-                return [(*rest, (self._number(self._rules[name]), 0))]
+                return [(*rest, (self._number(self.rules[name]), 0))]
             case Alternatives(options):
                 return [(*rest, (self._number(option), 0)) for option in options]
             case Sequence(parts) if done < len(parts):
