@@ -14,7 +14,7 @@ import orjson
 
 from paddock.engines.llama_cpp import parameters as llama_cpp
 from paddock.engines.llama_cpp import special_tokens, stops
-from paddock.engines.llama_cpp.guided import guide
+from paddock.engines.llama_cpp.guided import check_schema, guide, safe_tools
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.inference.routing import Deployment
 
@@ -92,7 +92,14 @@ async def _plan_llama_cpp(
 ) -> Plan:
     _refuse_unknown(fields, llama_cpp.CHAT if chat else llama_cpp.COMPLETION, deployment.engine)
     base, top_logprobs = llama_cpp.translate(deployment, fields, chat=chat)
-    base |= await guide(fields, chat=chat)
+    guided = await guide(fields)
+    if guided:
+        base.pop("response_format", None)
+        base |= guided
+    if "tools" in base:
+        base["tools"] = await safe_tools(base["tools"])
+        if llama_cpp.forces_tool(fields):
+            await check_schema(base["response_format"]["json_schema"]["schema"], "tools")
     if fields.get("skip_special_tokens") is False:
         with_end = bool(fields.get("include_stop_str_in_output"))
         base["preserved_tokens"] = await special_tokens.shown(deployment, with_end=with_end)

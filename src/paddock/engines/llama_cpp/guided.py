@@ -1,7 +1,8 @@
-"""Guided decoding by the names that vLLM's users know, as grammars for llama.cpp.
+"""What an answer must look like, as grammars for llama.cpp.
 
-It takes JSON schemas itself, in two ways: for plain completions it leaves out without a word what it cannot
-follow, up to the whole schema. So a schema is written as a grammar here.
+It takes JSON schemas itself, in two ways: one leaves out without a word what it cannot follow, up to the
+whole schema; the other ends or hangs the engine over some. It does so over some grammars, too. So whatever
+callers give is read here, and written as a grammar that the engine takes.
 """
 
 from __future__ import annotations
@@ -26,37 +27,77 @@ _GRAMMARS: dict[str, Callable[[Any, str], str]] = {
     "guided_regex": from_regex,
     "guided_choice": from_choice,
     "guided_grammar": from_grammar,
+    "grammar": from_grammar,
     "response_format": lambda given, param: from_schema(given, f"{param}.json_schema.schema"),
 }
-GUIDED = frozenset(_GRAMMARS) - {"response_format"}
+GUIDED = frozenset(_GRAMMARS) - {"grammar", "response_format"}
+LARGEST_TOOL = 64 * 1024
+_KEPT_OF_TOOLS = ("type", "properties", "required", "items", "enum", "const", "description", "title", "anyOf")
 KEPT = 64
 """Grammars that are remembered: a program asks for the same one again and again."""
 SHORT = 500
 """Bytes of what is written as a grammar within a few milliseconds; longer ones are written in a thread."""
 
 
-async def guide(fields: JSON, *, chat: bool) -> JSON:
-    """What the engine's body gets for the `guided_*` field of a request, or for the JSON schema that a plain
-    completion must follow; empty if there is none.
+async def guide(fields: JSON) -> JSON:
+    """What the engine's body gets for the field that says what the answer must look like: a `grammar`, or
+    nothing if there is no such field.
 
     Raises:
-        InvalidRequest: there are several, or another field that says what the answer must look like, or it
-            cannot be followed.
+        InvalidRequest: there are several of them, or it cannot be followed.
     """
-    given = [name for name in _GRAMMARS if name in GUIDED and name in fields]
-    schema = None if chat else _format_schema(fields)
+    schema = _format_schema(fields)
+    given = [name for name in _GRAMMARS if name in fields and name != "response_format"]
     if not given and schema is None:
         return {}
     name = given[0] if given else "response_format"
-    others = given[1:] + [
-        one for one in ("response_format", "grammar", "tools") if one != name and _shapes(fields, one)
-    ]
-    if others:
+    # The engine takes a schema beside tools, and no grammar.
+    beside_tools = name == "response_format" and _shapes(fields, "tools")
+    others = given[1:] + [one for one in ("response_format", "tools") if one != name and _shapes(fields, one)]
+    if others and not beside_tools:
         raise InvalidRequest(
             f"{name} does not go together with {' and '.join(others)}: an answer can follow one of them only",
             param=name,
         )
-    return {"grammar": await _written(name, fields[name] if given else schema)}
+    if fields.get("ignore_eos"):
+        raise InvalidRequest(f"ignore_eos does not go together with {name}", param="ignore_eos")
+    written = await _written(name, fields[name] if given else schema)
+    return {} if beside_tools else {"grammar": written}
+
+
+async def safe_tools(tools: list[JSON]) -> list[JSON]:
+    """The tools with parameters that the engine survives: it writes a grammar of them by itself.
+
+    Where a schema is beyond what is followed here, the bounds and patterns are left out of it: the model may
+    break them in any case.
+
+    Raises:
+        InvalidRequest: a schema is too large.
+    """
+    safe = []
+    for number, tool in enumerate(tools):
+        function = tool["function"]
+        parameters = function.get("parameters") or {}
+        where = f"tools.{number}.function.parameters"
+        if len(repr(parameters)) > LARGEST_TOOL:
+            raise InvalidRequest(f"{where} is longer than {LARGEST_TOOL} characters", param=where)
+        try:
+            await _written("guided_json", parameters)
+        except InvalidRequest:
+            tool = {**tool, "function": {**function, "parameters": _loose(parameters)}}
+        safe.append(tool)
+    return safe
+
+
+async def check_schema(schema: JSON, param: str) -> None:
+    """
+    Raises:
+        InvalidRequest: the engine might not survive the schema.
+    """
+    try:
+        await _written("guided_json", schema)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{param}: {error.message}", param=param) from None
 
 
 async def _written(name: str, value: Any) -> str:
@@ -102,3 +143,17 @@ def _schema(given: Any, param: str) -> JSON:
     if not isinstance(given, dict):
         raise InvalidRequest(f"{param} must be a JSON Schema, which is an object", param=param)
     return given
+
+
+def _loose(schema: Any) -> Any:
+    """The schema without what bounds values, all the way down."""
+    if not isinstance(schema, dict):
+        return {}
+    loose = {name: schema[name] for name in _KEPT_OF_TOOLS if name in schema}
+    if isinstance(loose.get("properties"), dict):
+        loose["properties"] = {name: _loose(one) for name, one in loose["properties"].items()}
+    if "items" in loose:
+        loose["items"] = _loose(loose["items"])
+    if isinstance(loose.get("anyOf"), list):
+        loose["anyOf"] = [_loose(one) for one in loose["anyOf"]]
+    return loose

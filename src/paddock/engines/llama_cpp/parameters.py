@@ -33,7 +33,6 @@ _PASSED = frozenset(
         "frequency_penalty",
         "stop",
         # llama.cpp's own, under its own names.
-        "grammar",
         "ignore_eos",
         "repeat_last_n",
         "mirostat",
@@ -52,6 +51,7 @@ _PASSED = frozenset(
 )
 _TRANSLATED = GUIDED | frozenset(
     {
+        "grammar",
         "model",
         "stream",
         "n",
@@ -258,7 +258,7 @@ def _response_format(wanted: JSON, chat: bool) -> JSON:
             'response_format.json_schema must be {"name": "...", "schema": {...}}',
             param="response_format.json_schema",
         )
-    # A plain completion follows it by a grammar: see `guided.guide`.
+    # It is followed by a grammar, `guided.guide`, except beside tools.
     return {"response_format": wanted} if chat else {}
 
 
@@ -326,7 +326,7 @@ def _force_tool(tools: list[JSON], choice: Any, fields: JSON, body: JSON) -> Non
             f'tool_choice must be "none", "auto", "required" or a function, not {choice!r}',
             param="tool_choice",
         )
-    if "response_format" in body or "grammar" in body:
+    if "response_format" in body or "grammar" in fields:
         raise InvalidRequest(
             "a tool_choice that demands a call does not go together with response_format or grammar",
             param="tool_choice",
