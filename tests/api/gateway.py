@@ -18,7 +18,7 @@ from paddock.gateway.app import App
 from paddock.gateway.server import HttpServer
 from paddock.inference.routing import Deployment, Replica, Routes
 from paddock.inference.upstream import Upstream
-from paddock.main import build_gateway
+from paddock.main.front import build_gateway
 from paddock.settings import Settings
 
 CHAT = {"model": "stub", "messages": [{"role": "user", "content": "hi"}]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from paddock.inference.routing import Routes
-from paddock.main import build_gateway
+from paddock.main.front import build_gateway
 from paddock.settings import Settings
 from tests.browser.chromium import Page, dump_dom, find
 

@@ -64,7 +64,7 @@ def serve(
       paddock serve --attach big=http://10.0.0.5:8000/v1
     """
     # Imported here, so that no other command pays for the server.
-    from paddock.main import serve as run
+    from paddock.main.server import serve as run
 
     settings = settings_module.load({**options, "allow_path": os.pathsep.join(allow_path) or None})
     chosen = list(models) or ([] if attached else ["paddock/foal"])

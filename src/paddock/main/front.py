@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +23,7 @@ from paddock.gateway.own.routes import mount as own_mount
 from paddock.gateway.server import HttpServer
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Deployment, Routes
+from paddock.main.process import cancelled
 from paddock.services.platform import Platform
 from paddock.settings import Settings
 
@@ -124,21 +124,3 @@ class Front:
 def new_front(settings: Settings, attached: Sequence[Deployment], platform: Platform) -> Front:
     routes = Routes(attached)
     return Front(settings, routes, *build_gateway(settings, routes, platform))
-
-
-def log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    # It reports each file it writes; the progress of a conversion is shown by us.
-    logging.getLogger("gguf").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-async def cancelled(task: asyncio.Task[None]) -> None:
-    """Returns once the task is over."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

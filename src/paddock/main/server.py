@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -17,8 +18,8 @@ from paddock.control.controller import Controller
 from paddock.control.presence import Presence
 from paddock.errors import StartupError, Unavailable
 from paddock.gateway.server import BACKLOG
-from paddock.main.front import Front, cancelled, log_to_stderr, new_front
 from paddock.main.platforms import is_loopback, open_platform
+from paddock.main.process import cancelled, log_to_stderr
 from paddock.main.starting import Starting
 from paddock.main.workers import Workers
 from paddock.runners.local import LocalRunner
@@ -26,6 +27,9 @@ from paddock.runners.threads import in_thread
 from paddock.services import commanded
 from paddock.services.platform import Platform
 from paddock.settings import Settings
+
+if TYPE_CHECKING:
+    from paddock.main.front import Front
 
 log = logging.getLogger("paddock")
 
@@ -91,15 +95,16 @@ class _Server:
         names = [one.name for one in attached]
         self._platform = platform = await in_thread(lambda: open_platform(settings, self.models, names))
         self._presence = presence = _presence(settings)
-        if settings.workers == 1:
-            self.front = front = new_front(settings, attached, platform)
-            front.app.refusal = Unavailable("the server is starting", code="starting", retry_after=1)
-            await front.http.listen_on(listener)
         self.controller = Controller(platform, self._runner, presence)
         self._controlling = asyncio.create_task(self.controller.run())
         await self.controller.leads()
         wished = await commanded.ensure(platform, self.models)
         if settings.workers == 1:
+            # The gateway takes about as long to import as a small engine to load, and does it meanwhile.
+            module = await in_thread(lambda: importlib.import_module("paddock.main.front"))
+            self.front = front = module.new_front(settings, attached, platform)
+            front.app.refusal = Unavailable("the server is starting", code="starting", retry_after=1)
+            await front.http.listen_on(listener)
             await front.follow(platform, presence.identity)
         else:
             self.workers = Workers(

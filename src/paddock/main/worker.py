@@ -16,8 +16,9 @@ import uvloop
 
 from paddock.control.attach import attach
 from paddock.errors import PaddockError, Unavailable
-from paddock.main.front import log_to_stderr, new_front
+from paddock.main.front import new_front
 from paddock.main.platforms import open_platform
+from paddock.main.process import log_to_stderr
 from paddock.main.worker_config import CONFIG, WorkerConfig
 
 

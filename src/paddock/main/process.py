@@ -1,0 +1,28 @@
+"""What every process of the server does in the same way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+
+from paddock.settings import Settings
+
+
+def log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # It reports each file it writes; the progress of a conversion is shown by us.
+    logging.getLogger("gguf").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """Returns once the task is over."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
