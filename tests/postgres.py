@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -65,8 +66,27 @@ def running() -> Iterator[PostgreSql]:
     try:
         server = get_server(folder / "data", cleanup_mode="stop")
         try:
-            yield PostgreSql(server)
+            with _ended_with_us(folder / "data"):
+                yield PostgreSql(server)
         finally:
             server.cleanup()
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ended_with_us(data: Path) -> Iterator[None]:
+    """However these tests end: the end of a pipe tells a process of its own, which stops the server."""
+    pid = (data / "postmaster.pid").read_text().split()[0]
+    watch = 'read _; grep -q "$2" "/proc/$1/cmdline" && kill -INT "$1"; sleep 1; rm -rf "$3"'
+    watcher = subprocess.Popen(
+        ["sh", "-c", watch, "sh", pid, str(data), str(data.parent)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -210,12 +211,25 @@ def _sqlite(url: Any) -> Engine:
     def prepare(connection: sqlite3.Connection, _: Any) -> None:
         # Transactions are begun by us: the driver's own way begins them too late.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
         # A power cut may cost the last commits, never the file; a crash of a process costs nothing.
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Of several that open a new file at once one switches it; SQLite does not let the others wait for it."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _passing(error: DBAPIError) -> bool:
