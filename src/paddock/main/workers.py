@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paddock.control.backoff import Backoff
 from paddock.errors import StartupError
+from paddock.main.backoff import Backoff
 from paddock.main.worker_config import CONFIG, WorkerConfig
 from paddock.settings import Settings
 

@@ -65,7 +65,7 @@ def nodes(session: Session) -> list[Node]:
 
 async def in_thread(work: Callable[[], Result]) -> Result:
     """For work that reads files or asks the hub."""
-    return await asyncio.get_running_loop().run_in_executor(None, work)
+    return await asyncio.to_thread(work)
 
 
 def write_nodes(session: ChangeSession, found: Sequence[Node], now: float) -> None:

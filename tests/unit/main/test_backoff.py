@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from paddock.control.backoff import FIRST, LONGEST, WELL, Backoff
+from paddock.main.backoff import FIRST, LONGEST, WELL, Backoff
 
 
 class Clock:

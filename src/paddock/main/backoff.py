@@ -1,4 +1,4 @@
-"""How long to wait before an engine that died is started again."""
+"""How long to wait before a gateway process that died is started again."""
 
 from __future__ import annotations
 
