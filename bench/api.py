@@ -34,14 +34,24 @@ class Api:
         Raises:
             RuntimeError: it was refused; carries the answer.
         """
-        data = None if body is None else json.dumps(body)
-        self._connection.request(method, path, data, {"content-type": "application/json"})
+        data = None if body is None else json.dumps(body).encode()
+        found: JSON = json.loads(self.send(method, path, data))
+        return found
+
+    def send(
+        self, method: str, path: str, data: bytes | None = None, content_type: str = "application/json"
+    ) -> bytes:
+        """The answer's body.
+
+        Raises:
+            RuntimeError: it was refused; carries the answer.
+        """
+        self._connection.request(method, path, data, {"content-type": content_type})
         response = self._connection.getresponse()
         answer = response.read()
         if not 200 <= response.status < 300:
             raise RuntimeError(f"{method} {path}: {response.status} {answer[:500]!r}")
-        found: JSON = json.loads(answer)
-        return found
+        return answer
 
     def create(self, name: str, **fields: Any) -> JSON:
         """A deployment of foal."""

@@ -55,6 +55,23 @@ def memory(server: Server) -> tuple[float, float]:
     return resident / 1024, proportional / 1024
 
 
+def resident(server: Server) -> float:
+    """MB of memory that the server's processes have now."""
+    return _total(server, "VmRSS:")
+
+
+def forget_peak(server: Server) -> None:
+    """From here on `peak` counts."""
+    for pid in members(server):
+        with contextlib.suppress(OSError):
+            (PROC / str(pid) / "clear_refs").write_text("5")
+
+
+def peak(server: Server) -> float:
+    """The most MB that the server's processes had since `forget_peak`, as the kernel saw it."""
+    return _total(server, "VmHWM:")
+
+
 def settle(server: Server, patience: float = 15.0) -> None:
     """Waits until the server is idle, so that what a load left behind does not burden the next contestant."""
     deadline = time.monotonic() + patience
@@ -64,6 +81,14 @@ def settle(server: Server, patience: float = 15.0) -> None:
         before, used = used, cpu_seconds(server)
         if used - before <= 0.03:
             return
+
+
+def _total(server: Server, field: str) -> float:
+    found = 0
+    for pid in members(server):
+        with contextlib.suppress(OSError):
+            found += _kilobytes(PROC / str(pid) / "status", field)
+    return found / 1024
 
 
 def _all() -> Iterator[tuple[int, list[str]]]:

@@ -32,6 +32,7 @@ NAMES = {
     "AsyncTransport": "Transport",
     "_async": "_sync",
     "aclose": "close",
+    "aiter": "iter",
     "aiter_bytes": "iter_bytes",
     "anext": "next",
     "aread": "read",

@@ -11,10 +11,12 @@ PaddockError
 ├── BodyTooLarge 413
 ├── RateLimited 429               too many requests; says when to come back
 ├── Unavailable 503               draining, starting or overloaded; says when to come back
-│   └── StoreFailed 503           the database is gone, or its disk is full
+│   ├── StoreFailed 503           the database is gone, or its disk is full
+│   └── StorageFailed 503         where the bytes of files lie is gone, or full
 ├── EngineFailed 502              the engine answered what nobody understands
 │   └── EngineLost 502            it could not be reached, or died while it answered
 ├── EngineTimeout 504
+├── JobFailed                     a job cannot go on; it fails with this reason
 ├── Fenced                        this process lost its lease; another one acts now
 └── StartupError                  the command cannot run; one line and exit code 2
 """
@@ -22,6 +24,7 @@ PaddockError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class PaddockError(Exception):
@@ -115,6 +118,10 @@ class StoreFailed(Unavailable):
     code = "store_failed"
 
 
+class StorageFailed(Unavailable):
+    code = "storage_failed"
+
+
 class EngineTimeout(PaddockError):
     code = "engine_timeout"
     status = 504
@@ -124,6 +131,28 @@ class Fenced(PaddockError):
     """Never seen by a caller: who meets it stops acting."""
 
     code = "fenced"
+
+
+class JobFailed(PaddockError):
+    """Ends the job that meets it.
+
+    Attributes:
+        errors: what is wrong with its input, as `schemas.jobs.JobError` has it.
+    """
+
+    code = "job_failed"
+
+    def __init__(
+        self,
+        message: str,
+        errors: Sequence[dict[str, Any]] = (),
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, param=param, retry_after=retry_after)
+        self.errors = list(errors)
 
 
 class StartupError(PaddockError):

@@ -42,7 +42,15 @@ class Settings:
         None,
         "PostgreSQL for the state, `postgresql://USER@HOST/NAME`, instead of SQLite in the data folder.",
     )
+    blobs: str | None = _setting(
+        None,
+        "S3-compatible storage for the bytes of files, `s3://BUCKET/PREFIX`, instead of a folder of the data"
+        " folder.",
+    )
     workers: int = _setting(1, "Processes that answer requests, on one port.", least=1, most=64)
+    jobs: int = _setting(
+        4, "Jobs that one process runs at once; 0 leaves them to `paddock worker`s.", most=1000
+    )
     public_url: str | None = _setting(
         None,
         "Address by which clients reach this server, for the URLs in answers; by default the request's host.",
@@ -87,6 +95,7 @@ class Settings:
         600.0, "Seconds without a byte from the engine after which a request fails.", least=1
     )
     max_body: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.", least=1)
+    max_file: int = _setting(4 * 2**30, "Largest file that may be uploaded, in bytes.", least=1, most=2**36)
     log_level: str = _setting(
         "info", "Least severe level that is logged.", ("debug", "info", "warning", "error")
     )

@@ -24,6 +24,7 @@ from paddock.services.hardware import HardwareConfig, TypeConfig
 from paddock.services.models import Catalogue
 from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
+from paddock.store.blobs import open_blobs
 from paddock.store.sessions import Store
 from paddock.store.tables import ReplicaRow
 
@@ -96,7 +97,7 @@ async def serving_own(folder: Path) -> AsyncIterator[OwnApi]:
     """The API over an empty store in `folder`, while the block lasts."""
     store = Store(f"sqlite:///{folder / 'store.db'}")
     settings = Settings(data_dir=folder, access_log=False)
-    platform = Platform(store, settings, Catalogue(folder), PRICES, allowed=())
+    platform = Platform(store, settings, Catalogue(folder), PRICES, open_blobs(settings), allowed=())
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
     mount = api.mount(platform, lambda: app.refusal is not None)
     app = App([mount], Metrics(lambda: ()), None)

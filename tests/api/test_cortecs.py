@@ -24,6 +24,7 @@ from paddock.services.hardware import HardwareConfig, TypeConfig
 from paddock.services.models import Catalogue
 from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
+from paddock.store.blobs import open_blobs
 from paddock.store.sessions import Store
 
 BASE = "/cortecs/api/v1"
@@ -98,7 +99,7 @@ async def serving(folder: Path, **settings: Any) -> AsyncIterator[Cortecs]:
     """The dialect over an empty store in `folder`, while the block lasts."""
     store = Store(f"sqlite:///{folder / 'store.db'}")
     chosen = Settings(data_dir=folder, access_log=False, **settings)
-    platform = Platform(store, chosen, Catalogue(folder), PRICES, allowed=())
+    platform = Platform(store, chosen, Catalogue(folder), PRICES, open_blobs(chosen), allowed=())
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
     app = App([mount(platform)], Metrics(lambda: ()), None)
     http = HttpServer(app, app.refuse, chosen.max_body)

@@ -27,6 +27,7 @@ from paddock.services.hardware import HardwareConfig
 from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
 from paddock.settings import Settings
+from paddock.store.blobs import open_blobs
 from paddock.store.sessions import Store
 from tests.process.processes import marked
 
@@ -87,7 +88,7 @@ class Place:
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     settings = Settings(data_dir=tmp_path, start_timeout=30.0, scale_down_after=0.2)
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    platform = Platform(store, settings, Catalogue(tmp_path), HardwareConfig(core_sharing=32))
+    platform = Platform(store, settings, Catalogue(tmp_path), HardwareConfig(core_sharing=32), open_blobs(settings))
     runner, presence, routes = LocalRunner(tmp_path), Presence(tmp_path), Routes()
     controller = Controller(platform, runner, presence)
     sync = Sync(platform, routes, presence.identity)

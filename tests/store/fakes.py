@@ -25,6 +25,7 @@ from paddock.services.hardware import HardwareConfig
 from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
 from paddock.settings import Settings
+from paddock.store.blobs import open_blobs
 from paddock.store.sessions import Store, pulse
 
 NODE = Node("node", NodeHardware(cores=1, memory=64 * 2**30))
@@ -40,11 +41,13 @@ def platform_of(store: Store, folder: Path, room: int = 8, **settings: Any) -> P
         "drain_timeout": 10.0,
         **settings,
     }
+    chosen = Settings(data_dir=folder, **values)
     return Platform(
         store,
-        Settings(data_dir=folder, **values),
+        chosen,
         Catalogue(folder),
         HardwareConfig(core_sharing=room),
+        open_blobs(chosen),
         allowed=(),
     )
 

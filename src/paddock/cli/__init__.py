@@ -27,6 +27,9 @@ COMMANDS = {
     "start": "paddock.cli.start:start",
     "rm": "paddock.cli.rm:rm",
     "hardware": "paddock.cli.hardware:hardware",
+    "batch": "paddock.cli.batch:batch",
+    "files": "paddock.cli.files:files",
+    "worker": "paddock.cli.worker:worker",
     "version": "paddock.cli.version:version",
 }
 

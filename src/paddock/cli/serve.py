@@ -47,6 +47,11 @@ from paddock import settings as settings_module
     multiple=True,
     help="Folder below which callers may name models. Repeatable.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(0, 1000),
+    help="Jobs that run at once; 0 leaves them to `paddock worker`.  [default: 4]",
+)
 @click.option("--access-log/--no-access-log", default=None, help="Write a line for each answered request.")
 def serve(
     models: tuple[str, ...], attached: tuple[str, ...], allow_path: tuple[str, ...], **options: Any

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from paddock.control.decide import ATTEMPTS, Decision, Load, Seen, Wish, decide, wait_after
 from paddock.control.placing import News, news
 from paddock.schemas.hardware import Node
-from paddock.services import events, replicas
+from paddock.services import events, holds, replicas
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import HardwareConfig
 from paddock.services.snapshots import living
@@ -86,9 +86,10 @@ def is_due(session: Session, view: View) -> tuple[bool, float | None]:
     outcome = Outcome()
     rows = active(session, view.gateways)
     alive = living(session, [row.id for row in rows])
+    held = holds.held(session)
     queued = False
     for row in rows:
-        decision = _decide(row, alive[row.id], view)
+        decision = _decide(row, alive[row.id], view, held.get(row.id, 0))
         outcome.due(decision.look_again)
         queued = queued or any(one.state == "queued" for one in alive[row.id])
         if decision.acts or decision.status != row.status or row.attention != _needs_attention(decision):
@@ -101,8 +102,9 @@ def step(session: ChangeSession, fence: int, view: View) -> Outcome:
     outcome = Outcome()
     rows = active(session, view.gateways)
     alive = living(session, [row.id for row in rows])
+    held = holds.held(session)
     for row in rows:
-        decision = _decide(row, alive[row.id], view)
+        decision = _decide(row, alive[row.id], view, held.get(row.id, 0))
         _carry_out(session, fence, view, row, alive[row.id], decision, outcome)
     alive = living(session, [row.id for row in rows])
     for one in news(session, view.nodes, view.hardware, rows, alive):
@@ -135,7 +137,7 @@ def failed_start(
     row.reason, row.log = reason, list(log)
 
 
-def _decide(row: DeploymentRow, alive: Sequence[ReplicaRow], view: View) -> Decision:
+def _decide(row: DeploymentRow, alive: Sequence[ReplicaRow], view: View, held: int) -> Decision:
     wish = Wish(
         wanted=row.wanted,  # type: ignore[arg-type]  # only the verbs write it
         generation=row.generation,
@@ -152,6 +154,7 @@ def _decide(row: DeploymentRow, alive: Sequence[ReplicaRow], view: View) -> Deci
         demand=demand,
         peak=max(demand, view.peaks.get(row.id, 0)),
         used_at=max(row.used_at, view.gateways.used_at(row.id)),
+        held=held,
     )
     return decide(wish, [_seen(one, view, row.revision) for one in alive], load, view.now)
 

@@ -65,11 +65,13 @@ class Load:
         demand: requests in flight and queued now.
         peak: the most of them in the time that a replica is kept on for.
         used_at: when there was a request last, or the deployment was made or woken.
+        held: replicas that jobs work with; they come and stay whatever the wish says of numbers.
     """
 
     demand: int = 0
     peak: int = 0
     used_at: float = 0.0
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,13 @@ def gave_up(wish: Wish) -> bool:
 def target(wish: Wish, load: Load, awake: int, now: float) -> int:
     """How many replicas there should be. `awake` are those that there are or that start."""
     if wish.min_workers == 0 and not load.demand and now >= load.used_at + wish.idle_timeout:
-        return 0
+        return load.held
     wanted = math.ceil(load.demand / wish.per_worker)
     if wanted < awake:
         # Fewer only when that would have been enough for a while.
         wanted = min(awake, math.ceil(load.peak / wish.per_worker))
     # What is awake stays so until it has been idle for long enough.
-    return max(wish.min_workers, min(wish.max_workers, max(wanted, min(1, awake))))
+    return max(wish.min_workers, load.held, min(wish.max_workers, max(wanted, min(1, awake))))
 
 
 def _is_overdue(one: Seen, now: float) -> bool:
@@ -217,7 +219,7 @@ class _Plan:
         times = [one.deadline_at for one in self.alive if one.deadline_at is not None]
         if self.wish.wanted == "serve" and self.wish.retry_at > self.now:
             times.append(self.wish.retry_at)
-        if self.wish.min_workers == 0 and self.ready:
+        if self.wish.min_workers == 0 and self.ready and not self.load.held:
             times.append(self.load.used_at + self.wish.idle_timeout)
         return min((time for time in times if time > self.now), default=None)
 

@@ -37,6 +37,8 @@ STORE_SECONDS = 1.0
 END_SECONDS = 15.0
 LAST_LINES = 12
 MEGABYTE = 1_000_000
+JOB_PROCESSES = 8
+"""Workers that may ask an engine beside the gateways; it has threads for their connections too."""
 
 
 class Life:
@@ -123,7 +125,7 @@ class Life:
             threads=int(str(options.get("threads") or 0)),
             weights_type=str(options.get("weights_type") or "auto"),
             embeddings=bool(options.get("embeddings")),
-            gateways=settings.workers,
+            gateways=settings.workers + JOB_PROCESSES,
             gpus=order.gpus,
         )
         return await self._runner.start(

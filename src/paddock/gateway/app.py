@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from paddock.errors import MethodNotAllowed, NotFound, PaddockError, Unavailable
 from paddock.gateway.access_log import AccessLog
 from paddock.gateway.head import new_headers
-from paddock.gateway.http import Request, Response
+from paddock.gateway.http import BadHttp, Request, Response, decoded_path
 from paddock.gateway.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ class Route:
 
     Attributes:
         always: answered while the server is starting or draining too.
+        receives: the endpoint is called when the head has come (a small body is waited for), and reads the
+            body by `Request.pieces`, which sets its limit; `max_body` does not hold.
         logged: whether the access log shows it; probes would drown the rest.
         body: the schema of the request body, for the documentation.
         example: a request body that works, for the documentation.
@@ -46,6 +48,7 @@ class Route:
     endpoint: Endpoint
     summary: str
     always: bool = False
+    receives: bool = False
     logged: bool = True
     body: Any = None
     example: dict[str, Any] | None = None
@@ -132,10 +135,14 @@ class App:
 
     def refuse(self, status: int, message: str) -> bytes:
         """The body of an error of the HTTP layer, for which no route is known yet."""
-        error = PaddockError(message, code="bad_http")
-        error.status = status
         self.metrics.refused(status)
-        return self.mounts[-1].error_body(error)
+        return self.mounts[-1].error_body(BadHttp(status, message))
+
+    def receives(self, method: bytes, target: bytes) -> bool:
+        """Whether the route of a request reads the body as it comes."""
+        methods, _ = self._methods(decoded_path(target.partition(b"?")[0]))
+        found = methods.get(method.decode("ascii", "replace"))
+        return found is not None and found[1].receives
 
     def _add(self, mount: Mount, route: Route) -> None:
         path = mount.prefix + route.pattern
@@ -155,9 +162,8 @@ class App:
     def _find(self, request: Request) -> tuple[Mount, Route]:
         methods = self._exact.get(request.path)
         if methods is None:
-            path = request.path.rstrip("/")
-            methods = self._exact.get(path) or self._match(request, path)
-        if methods is None:
+            methods, request.params = self._methods(request.path)
+        if not methods:
             mount = self._mount(request.path)
             there = ", ".join(f"{route.method} {mount.prefix}{route.pattern}" for route in mount.routes)
             raise NotFound(
@@ -170,14 +176,20 @@ class App:
             raise MethodNotAllowed(f"{request.path} does not take {request.method}; it takes {allowed}")
         return found_route
 
-    def _match(self, request: Request, path: str) -> dict[str, tuple[Mount, Route]] | None:
+    def _methods(self, path: str) -> tuple[dict[str, tuple[Mount, Route]], dict[str, str]]:
+        """What a path takes, by method, and what its pattern captured; nothing if it leads nowhere."""
+        methods = self._exact.get(path)
+        if methods is None:
+            path = path.rstrip("/")
+            methods = self._exact.get(path)
+        if methods is not None:
+            return methods, {}
         for pattern in self._patterns:
             # Most patterns are told apart by their beginnings, which cost a tenth of a match.
             match = path.startswith(pattern.start) and pattern.regex.fullmatch(path)
             if match:
-                request.params = match.groupdict()
-                return pattern.methods
-        return None
+                return pattern.methods, match.groupdict()
+        return {}, {}
 
     def _mount(self, path: str) -> Mount:
         return next((mount for mount in self.mounts if path.startswith(mount.prefix)), self.mounts[-1])

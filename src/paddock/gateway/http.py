@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from os import urandom
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
 
-from paddock.errors import InvalidRequest
+from paddock.errors import BodyTooLarge, InvalidRequest, PaddockError
+from paddock.gateway.incoming import Incoming
 from paddock.inference.relay import Downstream
 
 
@@ -26,11 +27,25 @@ class Caller(Downstream, Protocol):
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None: ...
 
+    def start_stream(self, status: int, headers: bytes, length: int | None = None) -> None: ...
+
     def close(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+class BadHttp(PaddockError):
+    """What is wrong with a request below its route: its framing, its size, its pace."""
+
+    code = "bad_http"
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Request:
-    """One HTTP request, received whole.
+    """One HTTP request, received whole unless its route reads the body as it comes.
 
     Attributes:
         id: 128 random bits in hex, made here; the trace id and the `x-request-id` of the answer.
@@ -38,7 +53,9 @@ class Request:
         query: as it came, for `query_values`.
         headers: names in lower case.
         params: what the matched route's pattern captured.
-        started: `time.perf_counter()` when the request was whole.
+        body: the whole body; empty if `incoming` is set.
+        incoming: the body of a receiving route's request, for `pieces`.
+        started: `time.perf_counter()` when the request was whole, or its head if the body is `incoming`.
     """
 
     __slots__ = (
@@ -47,6 +64,7 @@ class Request:
         "headers",
         "http_1_1",
         "id",
+        "incoming",
         "keep_alive",
         "method",
         "params",
@@ -65,24 +83,58 @@ class Request:
         body: bytes,
         http_1_1: bool,
         keep_alive: bool,
+        incoming: Incoming | None = None,
     ) -> None:
         target, _, query = url.partition(b"?")
-        if not target.startswith(b"/") and b"://" in target:
-            # The form in which a proxy is asked; RFC 9112 wants servers to take it too.
-            target = b"/" + target.split(b"://", 1)[1].partition(b"/")[2]
-        path = target.decode("utf-8", "replace")
         self.connection = connection
         self.method = method
-        self.path = unquote(path) if "%" in path else path
+        self.path = decoded_path(target)
         self.query = query
         self.headers = headers
         self.body = body
+        self.incoming = incoming
         self.http_1_1 = http_1_1
         self.keep_alive = keep_alive
         self.id = urandom(16).hex()
         self.params: dict[str, str] = {}
         self.started = time.perf_counter()
         self.record = Record()
+
+    async def pieces(self, limit: int) -> AsyncIterator[bytes]:
+        """The body in pieces of up to about 400 KB, as it comes if the route is a receiving one.
+
+        The client is held back while its reader is busy, so a body of any length takes the memory of two
+        pieces. To be read by one reader, once.
+
+        Args:
+            limit: in bytes.
+
+        Raises:
+            BodyTooLarge: the body is longer; found out before any of it is read if its length was announced.
+            BadHttp: the framing is broken (400), or nothing came for too long (408).
+        """
+        incoming = self.incoming
+        if (len(self.body) if incoming is None else incoming.length or 0) > limit:
+            raise _too_large(limit)
+        if incoming is None:
+            if self.body:
+                yield self.body
+            return
+        received = 0
+        while piece := await incoming.next_piece():
+            received += len(piece)
+            if received > limit:
+                raise _too_large(limit)
+            yield piece
+
+
+def decoded_path(target: bytes) -> str:
+    """The path of a request line's target that has no query any more."""
+    if not target.startswith(b"/") and b"://" in target:
+        # The form in which a proxy is asked; RFC 9112 wants servers to take it too.
+        target = b"/" + target.split(b"://", 1)[1].partition(b"/")[2]
+    path = target.decode("utf-8", "replace")
+    return unquote(path) if "%" in path else path
 
 
 def query_values(request: Request, known: Iterable[str]) -> dict[str, str]:
@@ -108,7 +160,7 @@ def query_values(request: Request, known: Iterable[str]) -> dict[str, str]:
 class Record:
     """What the access log and the metrics say of a request.
 
-    Times are in seconds since the request was whole. Token counts are the engine's own, except that of an
+    Times are in seconds since `Request.started`. Token counts are the engine's own, except that of an
     aborted stream, which counts the pieces that came.
     """
 
@@ -132,3 +184,7 @@ class Response:
     status: int = 200
     content_type: bytes = b"application/json"
     headers: bytes = b""
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the request body is larger than the limit of {limit} bytes")

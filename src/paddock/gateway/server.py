@@ -2,13 +2,15 @@
 
 Why not a ready-made server is measured in docs/adr/0001-own-http-server.md. One request at a time is
 handled on a connection; pipelined ones wait their turn. A connection that the client closes cancels
-the task that answers it, which is what stops an engine from generating for nobody.
+the task that answers it, which is what stops an engine from generating for nobody. While the body of a
+receiving route's request is held back, a client that leaves is noticed with the next piece that is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -18,35 +20,52 @@ from os import urandom
 import httptools
 
 from paddock.gateway.head import status_line, without_upgrade
-from paddock.gateway.http import Request
+from paddock.gateway.http import BadHttp, Request
+from paddock.gateway.incoming import Incoming
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PIPELINED = 16
 """Requests that may wait on one connection; what comes after them is left in the socket."""
+SMALL_BODY = 64 * 1024
+"""Bodies up to this length in bytes are received whole for every route: they are not worth a question."""
 BACKLOG = 2048
 LINGER_SECONDS = 2.0
 IDLE_SECONDS = 75.0
 RECEIVE_SECONDS = 60.0
 """How long a client may take between two pieces of one request."""
+_NO_LINGER = struct.pack("ii", 1, 0)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Handler = Callable[[Request], Awaitable[None]]
 Refusal = Callable[[int, str], bytes]
 """Renders the body of an error met before a request is whole: (status, message) -> JSON."""
+Receives = Callable[[bytes, bytes], bool]
+"""Whether the body of a request is read as it comes: (method, target) -> bool."""
+
+
+def receives_none(method: bytes, target: bytes) -> bool:
+    return False
 
 
 class HttpServer:
-    """Accepts connections and hands whole requests to `handler`.
+    """Accepts connections and hands requests to `handler`, whole but for large ones that it `receives`.
 
     Args:
         handler: answers one request through its `connection`; must not raise.
         refuse: renders errors of the HTTP layer itself (400, 408, 413, 431).
-        max_body: largest request body in bytes.
+        max_body: largest body in bytes of a request that the handler does not receive.
+        receives: tells the requests that are handed over with their head; the handler reads their `pieces`
+            and sets their limit.
     """
 
-    def __init__(self, handler: Handler, refuse: Refusal, max_body: int) -> None:
+    def __init__(
+        self, handler: Handler, refuse: Refusal, max_body: int, receives: Receives = receives_none
+    ) -> None:
         self.handler = handler
         self.refuse = refuse
         self.max_body = max_body
+        self.receives = receives
+        self.small_body = min(SMALL_BODY, max_body)
         self.connections: set[Connection] = set()
         self.date = b""
         self.draining = False
@@ -104,6 +123,7 @@ class Connection(asyncio.Protocol):
         "_head_size",
         "_headers",
         "_in_head",
+        "_incoming",
         "_parser",
         "_pending_refusal",
         "_queue",
@@ -133,6 +153,7 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self._pending_refusal: tuple[int, str] | None = None
         self._queue: deque[Request] = deque()
+        self._incoming: Incoming | None = None
         self._receiving = False
         self._closing = False
         self._chunked = False
@@ -158,17 +179,27 @@ class Connection(asyncio.Protocol):
             % (status_line(status), self.server.date, headers, self._connection_line(), len(body), content)
         )
 
-    def start_stream(self, status: int, headers: bytes) -> None:
-        """Starts a response whose length is not known yet."""
+    def start_stream(self, status: int, headers: bytes, length: int | None = None) -> None:
+        """Starts a response that is written in pieces; to HEAD there must be none.
+
+        Args:
+            length: of all pieces together in bytes, if it is known.
+        """
         if self._closing:
             return
         self.started_response = True
-        assert self.request is not None
-        self._chunked = self.request.http_1_1
-        if not self._chunked:
+        request = self.request
+        assert request is not None
+        self._chunked = False
+        if length is not None:
+            framing = b"content-length: %d\r\n" % length
+        elif request.http_1_1:
+            self._chunked = request.method != "HEAD"
+            framing = b"transfer-encoding: chunked\r\n"
+        else:
             # HTTP/1.0 has no other mark for the end of it.
-            self.request.keep_alive = False
-        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+            request.keep_alive = False
+            framing = b""
         self._transport.write(
             b"%b%b%b%b%b\r\n"
             % (status_line(status), self.server.date, headers, self._connection_line(), framing)
@@ -191,10 +222,15 @@ class Connection(asyncio.Protocol):
         if self.idle:
             if now - self._touched > IDLE_SECONDS:
                 self.close()
-        elif self._receiving and self.request is None and now - self._touched > RECEIVE_SECONDS:
-            self._refuse(
-                408, f"the request was not received whole: nothing came for {RECEIVE_SECONDS:g} seconds"
-            )
+        elif self._receiving and now - self._touched > RECEIVE_SECONDS:
+            incoming = self._incoming
+            # A body that is held back, or not asked for yet, is not the client's to hurry.
+            since = incoming.wanted_since if incoming is not None else self._touched
+            awaited = self.request is None or incoming is not None
+            if awaited and now - since > RECEIVE_SECONDS:
+                self._refuse(
+                    408, f"the request was not received whole: nothing came for {RECEIVE_SECONDS:g} seconds"
+                )
 
     def close(self) -> None:
         """Ends the connection once what was written has been sent."""
@@ -204,6 +240,27 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._closing = True
         self._transport.abort()
+
+    def reset(self) -> None:
+        """Ends the connection by an error, where its plain end would be the end of the answer."""
+        if not self._closing:
+            peer = self._transport.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.abort()
+
+    # ---- the body of a request that is read as it comes calls these
+
+    def hold(self) -> None:
+        self._transport.pause_reading()
+
+    def read_on(self) -> None:
+        held = len(self._queue) >= MAX_PIPELINED or (self._incoming is not None and self._incoming.full)
+        if not held and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def invite(self) -> None:
+        if not self._closing:
+            self._transport.write(_CONTINUE)
 
     # ---- asyncio.Protocol
 
@@ -275,13 +332,23 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         if self._parser.should_upgrade():
             return
-        length = self._headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.server.max_body:
+        announced = self._headers.get(b"content-length")
+        length = int(announced) if announced is not None and announced.isdigit() else 0
+        large = length > self.server.small_body or (
+            announced is None and b"transfer-encoding" in self._headers
+        )
+        if large and self.server.receives(self._parser.get_method(), self._url):
+            self._receive(None if announced is None else length)
+            return
+        if length > self.server.max_body:
             self._refuse_body()
         if self._headers.get(b"expect", b"").lower() == b"100-continue" and self.request is None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
+        if self._incoming is not None:
+            self._incoming.feed(body)
+            return
         if len(self._body) + len(body) > self.server.max_body:
             self._refuse_body()
         if not self._body:
@@ -295,7 +362,24 @@ class Connection(asyncio.Protocol):
         if self._parser.should_upgrade():
             return
         self._receiving = False
+        if self._incoming is not None:
+            self._incoming.finish()
+            self._incoming = None
+            return
         body, self._body = bytes(self._body), b""
+        self._hand_over(body, None)
+
+    # ---- private
+
+    def _receive(self, length: int | None) -> None:
+        """Hands a request over of which only the head has come."""
+        asks = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        # RFC 9110 has an HTTP/1.0 client's expectation ignored.
+        asks = asks and self._parser.get_http_version() == "1.1"
+        self._incoming = Incoming(self, length, asks=asks)
+        self._hand_over(b"", self._incoming)
+
+    def _hand_over(self, body: bytes, incoming: Incoming | None) -> None:
         request = Request(
             self,
             self._parser.get_method().decode("ascii", "replace"),
@@ -304,6 +388,7 @@ class Connection(asyncio.Protocol):
             body,
             self._parser.get_http_version() == "1.1",
             self._parser.should_keep_alive(),
+            incoming,
         )
         if self.request is None:
             self._begin(request)
@@ -311,8 +396,6 @@ class Connection(asyncio.Protocol):
             self._queue.append(request)
             if len(self._queue) == MAX_PIPELINED:
                 self._transport.pause_reading()
-
-    # ---- private
 
     def _begin(self, request: Request) -> None:
         self.request = request
@@ -330,19 +413,34 @@ class Connection(asyncio.Protocol):
             self.on_pause = self.on_resume = None
             self.request = None
             self._touched = time.monotonic()
+        if request.incoming is not None and not self._closing and not self._settle(request.incoming):
+            return
         if not request.keep_alive or self.server.draining:
             self.close()
         elif self._queue and not self._closing:
-            if len(self._queue) == MAX_PIPELINED:
-                self._transport.resume_reading()
-            self._begin(self._queue.popleft())
+            following = self._queue.popleft()
+            if len(self._queue) == MAX_PIPELINED - 1:
+                self.read_on()
+            self._begin(following)
         elif self._pending_refusal is not None:
             self._refuse(*self._pending_refusal)
 
+    def _settle(self, incoming: Incoming) -> bool:
+        """After the answer to a request that was read as it came: whether the connection may go on."""
+        if not incoming.complete:
+            self._linger()
+            return False
+        incoming.drop()
+        return True
+
     def _connection_line(self) -> bytes:
-        assert self.request is not None
-        if self.request.keep_alive and not self.server.draining:
-            return b"" if self.request.http_1_1 else b"connection: keep-alive\r\n"
+        request = self.request
+        assert request is not None
+        if request.incoming is not None and not request.incoming.complete:
+            # Answered before its body was received, the rest of which is not worth waiting for.
+            request.keep_alive = False
+        if request.keep_alive and not self.server.draining:
+            return b"" if request.http_1_1 else b"connection: keep-alive\r\n"
         return b"connection: close\r\n"
 
     def _decline_upgrade(self, rest: bytes) -> None:
@@ -384,6 +482,10 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, message: str) -> None:
         if self._closing:
             return
+        if self._incoming is not None:
+            # The fault is in a body that its route reads: the route's dialect tells the client.
+            self._incoming.fail(BadHttp(status, message))
+            return
         if self.request is not None:
             # Pipelined behind one that is being answered: its turn comes.
             self._pending_refusal = self._pending_refusal or (status, message)
@@ -394,9 +496,18 @@ class Connection(asyncio.Protocol):
             b"content-length: %d\r\n\r\n%b"
             % (status_line(status), self.server.date, urandom(16).hex().encode(), len(body), body)
         )
-        # The client may still be sending: closing at once would reset the connection before it reads the
-        # answer, so what it sends is read and dropped for a moment.
+        self._linger()
+
+    def _linger(self) -> None:
+        """Ends the connection after an answer that the client may be too busy sending to read.
+
+        Closing at once would reset the connection before it does, so what it sends is read and dropped for
+        a moment.
+        """
         self._closing = True
+        if self._transport.is_closing():
+            return
+        self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)

@@ -110,8 +110,11 @@ class Sync:
             return
         if deployment is None:
             deployment = self._new(served)
-            self._routes.add(deployment)
-        elif deployment.model != served.model:
+            if served.hidden:
+                self._routes.add_hidden(deployment)
+            else:
+                self._routes.add(deployment)
+        elif deployment.model != served.model and not served.hidden:
             # The same object, for requests may be waiting at it.
             self._routes.remove(deployment)
             deployment.model = served.model
@@ -127,7 +130,8 @@ class Sync:
     def _new(self, served: Served) -> Deployment:
         settings = self._platform.settings
         deployment = Deployment(
-            served.name,
+            # What a job brought up for itself answers under its model's name, which the job asked for.
+            served.model if served.hidden else served.name,
             served.engine,
             served.name,
             id=served.id,
@@ -189,7 +193,7 @@ class Sync:
                 demand[identity] = deployment.peak
             if deployment.used or deployment.peak:
                 self._used[identity] = now
-            deployment.peak, deployment.used = deployment.in_flight + deployment.waiting, False
+            deployment.peak, deployment.used = deployment.demand, False
             if not deployment.replicas and not deployment.waiting and not deployment.in_flight:
                 del self._live[identity]
                 self._used.pop(identity, None)
@@ -204,7 +208,7 @@ def _describe(deployment: Deployment, served: Served, processes: int) -> None:
     deployment.tools = bool(facts.get("tools", True))
     deployment.vocabulary = int(facts.get("vocabulary") or 0)
     deployment.sampling = facts.get("sampling") or {}
-    slots = int(facts.get("slots") or 0)
+    deployment.slots = slots = int(facts.get("slots") or 0)
     # Each gateway sees only its own requests, so it reckons with its share of the engine.
     share = max(1, slots // processes) if slots else 0
     if deployment.pace.slots != share:

@@ -6,12 +6,16 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from paddock.errors import RateLimited, Unavailable
 from paddock.inference.affinity import Affinity
 from paddock.inference.pace import Pace
 from paddock.inference.upstream import Upstream
+
+in_background: ContextVar[bool] = ContextVar("in_background", default=False)
+"""Whether nobody waits for what is asked here: a batch does, which makes room for those who do."""
 
 SUSPECT_SECONDS = 1.0
 """How long a replica that broke a connection is left out; the controller takes a dead one away sooner."""
@@ -63,6 +67,7 @@ class Deployment:
         embeds: whether it answers /embeddings.
         tools: whether its chat template renders tools.
         vocabulary: number of token ids; 0 if not known.
+        slots: requests that one of its engines decodes at once; 0 if not known.
         sampling: the model's own defaults, as its generation_config.json gives them.
         pace: how fast its replicas answer.
         problem: why it has no replica, for a person.
@@ -74,6 +79,10 @@ class Deployment:
         peak: the most requests at once, in flight or waiting, since the controller was told.
         used: whether there was a request since then.
         on_wait: called when a request begins to wait.
+        in_flight, waiting: requests at replicas, and for one; those in the background included.
+        background: of both together, those in the background. They count neither as demand nor as use: what
+            they need, the job has asked for.
+        asked_at: `time.monotonic()` when somebody last asked who waits for the answer.
     """
 
     name: str
@@ -86,6 +95,7 @@ class Deployment:
     embeds: bool = False
     tools: bool = True
     vocabulary: int = 0
+    slots: int = 0
     sampling: dict[str, float] = field(default_factory=dict)
     owned_by: str = "paddock"
     created: int = field(default_factory=lambda: int(time.time()))
@@ -102,6 +112,8 @@ class Deployment:
     on_wait: Callable[[], None] | None = None
     in_flight: int = 0
     waiting: int = 0
+    background: int = 0
+    asked_at: float = -math.inf
     _affinity: Affinity = field(default_factory=Affinity)
     _changed: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -109,6 +121,11 @@ class Deployment:
     def serves(self) -> bool:
         """Whether it is as it was wished: it answers, or sleeps until somebody asks."""
         return bool(self.replicas) or self.asleep
+
+    @property
+    def demand(self) -> int:
+        """Requests in flight or waiting whose callers wait for the answer."""
+        return self.in_flight + self.waiting - self.background
 
     def busy(self) -> float:
         """What `Replica.busy` says, in the mean of the replicas."""
@@ -152,6 +169,8 @@ class Deployment:
     def leave(self, replica: Replica) -> None:
         replica.end()
         self.in_flight -= 1
+        if in_background.get():
+            self.background -= 1
 
     def suspect(self, replica: Replica) -> None:
         """It broke a connection: the next requests go elsewhere for a moment."""
@@ -190,6 +209,8 @@ class Deployment:
             raise self._unavailable() from None
         finally:
             self.waiting -= 1
+            if in_background.get():
+                self.background -= 1
 
     def set_replicas(self, replicas: list[Replica]) -> None:
         """What there is now; those who wait look again."""
@@ -220,8 +241,12 @@ class Deployment:
                 self._changed.remove(future)
 
     def _note(self) -> None:
+        if in_background.get():
+            self.background += 1
+            return
         self.used = True
-        demand = self.in_flight + self.waiting
+        self.asked_at = time.monotonic()
+        demand = self.in_flight + self.waiting - self.background
         if demand > self.peak:
             self.peak = demand
 

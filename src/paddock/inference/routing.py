@@ -45,12 +45,17 @@ class Routes:
         for index, key in self._keys(deployment):
             index[key][deployment.name] = deployment
 
+    def add_hidden(self, deployment: Deployment) -> None:
+        """Makes the deployment known by its id only."""
+        self._by_id[deployment.id] = deployment
+
     def remove(self, deployment: Deployment) -> None:
         """Nobody finds it any more. Does nothing if it is not known."""
+        if self._by_id.get(deployment.id) is deployment:
+            del self._by_id[deployment.id]
         if self._by_name.get(deployment.name) is not deployment:
             return
         del self._by_name[deployment.name]
-        self._by_id.pop(deployment.id, None)
         for index, key in self._keys(deployment):
             index[key].pop(deployment.name, None)
             if not index[key]:

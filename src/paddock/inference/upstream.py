@@ -45,6 +45,7 @@ class Upstream:
         parts = urlsplit(base_url)
         self.base_url = base_url
         self.timeout = timeout
+        self.limit = limit
         self._host = parts.hostname or ""
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)

@@ -41,7 +41,7 @@ def build_gateway(
         platform: what deployments are managed with; without it the gateway only relays.
     """
     metrics = Metrics(routes.all)
-    dialects = openai_mounts(routes)
+    dialects = openai_mounts(routes, platform)
     if platform is not None:
         second = completion_routes(routes, ending=ENDING)
         dialects += [

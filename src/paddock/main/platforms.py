@@ -7,10 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from paddock.control.presence import Presence
+from paddock.errors import StartupError
 from paddock.services.hardware import parse_config
 from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
 from paddock.settings import HARDWARE_FILE, Settings, read_toml
+from paddock.store.blobs import open_blobs
 from paddock.store.sessions import Store
 
 
@@ -33,9 +36,23 @@ def open_platform(settings: Settings, models: Sequence[str], reserved: Sequence[
         settings=settings,
         catalogue=catalogue,
         hardware=hardware,
+        blobs=open_blobs(settings),
         allowed=allowed_paths(settings),
         reserved=frozenset(reserved),
     )
+
+
+def open_presence(settings: Settings) -> Presence:
+    """
+    Raises:
+        StartupError: the data folder cannot be written.
+    """
+    try:
+        return Presence(settings.data_dir)
+    except OSError as error:
+        raise StartupError(
+            f"cannot write {settings.data_dir}: {error.strerror or error}; choose another --data-dir"
+        ) from error
 
 
 def allowed_paths(settings: Settings) -> tuple[Path, ...] | None:

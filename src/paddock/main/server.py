@@ -18,7 +18,7 @@ from paddock.control.controller import Controller
 from paddock.control.presence import Presence
 from paddock.errors import StartupError, Unavailable
 from paddock.gateway.server import BACKLOG
-from paddock.main.platforms import is_loopback, open_platform
+from paddock.main.platforms import is_loopback, open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
 from paddock.main.starting import Starting
 from paddock.main.workers import Workers
@@ -29,7 +29,9 @@ from paddock.services.platform import Platform
 from paddock.settings import Settings
 
 if TYPE_CHECKING:
+    from paddock.inference.routing import Deployment
     from paddock.main.front import Front
+    from paddock.main.jobs import Follower, Jobs
 
 log = logging.getLogger("paddock")
 
@@ -62,6 +64,8 @@ class _Server:
         self.front: Front | None = None
         self.workers: Workers | None = None
         self.controller: Controller | None = None
+        self.follower: Follower | None = None
+        self.jobs: Jobs | None = None
         self._controlling: asyncio.Task[None] | None = None
         self._platform: Platform | None = None
         self._presence: Presence | None = None
@@ -94,7 +98,7 @@ class _Server:
         attached = [await attach(spec, settings.request_timeout) for spec in self.attached]
         names = [one.name for one in attached]
         self._platform = platform = await in_thread(lambda: open_platform(settings, self.models, names))
-        self._presence = presence = _presence(settings)
+        self._presence = presence = open_presence(settings)
         self.controller = Controller(platform, self._runner, presence)
         self._controlling = asyncio.create_task(self.controller.run())
         await self.controller.leads()
@@ -111,6 +115,7 @@ class _Server:
                 settings, listener, presence.folder, self.attached, [one.name for one in wished]
             )
             await self.workers.start()
+        await self._start_jobs(platform, presence, attached)
         await Starting(platform, self.announce).until_ready(wished)
         if self.front is not None:
             await self.front.until_served(one.name for one in wished)
@@ -118,6 +123,23 @@ class _Server:
         if self.workers is not None:
             await self.workers.until_ready()
         return [*names, *(one.name for one in wished)]
+
+    async def _start_jobs(
+        self, platform: Platform, presence: Presence, attached: Sequence[Deployment]
+    ) -> None:
+        if not self.settings.jobs:
+            return
+        # Nothing that answers requests waits for what only jobs need.
+        module = await in_thread(lambda: importlib.import_module("paddock.main.jobs"))
+        if self.front is not None:
+            routes = self.front.routes
+        else:
+            self.follower = follower = module.Follower(platform, attached, presence.identity)
+            await follower.start()
+            routes = follower.routes
+        names = [one.name for one in attached]
+        self.jobs = module.Jobs(platform, routes, presence, presence.identity, names)
+        self.jobs.start()
 
     def _ready(self, port: int, names: Sequence[str]) -> None:
         host = self.settings.host
@@ -137,6 +159,8 @@ class _Server:
             self._controlling.result()
 
     async def _drain(self) -> None:
+        if self.jobs is not None:
+            await self.jobs.close()
         again = asyncio.ensure_future(self._signals.get())
         if self.front is not None:
             await self.front.drain(again, self.announce)
@@ -145,6 +169,10 @@ class _Server:
         again.cancel()
 
     async def _close(self) -> None:
+        if self.jobs is not None:
+            await self.jobs.close()
+        if self.follower is not None:
+            await self.follower.close()
         if self.workers is not None:
             await self.workers.close()
         if self.front is not None:
@@ -158,15 +186,6 @@ class _Server:
             self._platform.store.close()
         if self._presence is not None:
             self._presence.close()
-
-
-def _presence(settings: Settings) -> Presence:
-    try:
-        return Presence(settings.data_dir)
-    except OSError as error:
-        raise StartupError(
-            f"cannot write {settings.data_dir}: {error.strerror or error}; choose another --data-dir"
-        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -91,9 +91,10 @@ class Event(_Wire):
     id: int
     at: float
     kind: str = Field(description="created, updated, started, ready, failed, asleep, stopped, deleted, …")
-    deployment: str
+    deployment: str = Field(description="Its name; empty if it happened to a job.")
     deployment_id: str
     replica: str
+    job: str = Field(default="", description="The id of the job that it happened to.")
     message: str
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from paddock.errors import Conflict, InvalidRequest, NotFound
 from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
 from paddock.services import events
+from paddock.services.holds import ORIGIN
 from paddock.services.platform import Platform, in_thread, nodes
 from paddock.services.snapshots import snapshots
 from paddock.services.wishes import Wish, check_name, plan_wish
@@ -102,9 +103,17 @@ async def get(platform: Platform, project: str, name: str) -> Deployment:
 
 
 async def list_page(
-    platform: Platform, project: str, *, limit: int | None = None, after: str | None = None
+    platform: Platform,
+    project: str,
+    *,
+    limit: int | None = None,
+    after: str | None = None,
+    of_jobs: bool = False,
 ) -> Page:
     """In the order in which they were made; all of them without a `limit`.
+
+    Args:
+        of_jobs: also those that jobs brought up for themselves.
 
     Raises:
         NotFound: there is no deployment `after`.
@@ -114,6 +123,8 @@ async def list_page(
         query = select(DeploymentRow).where(
             DeploymentRow.project == project, DeploymentRow.deleted_at.is_(None)
         )
+        if not of_jobs:
+            query = query.where(DeploymentRow.origin != ORIGIN)
         if after is not None:
             last = find(session, project, after)
             place = tuple_(DeploymentRow.created_at, DeploymentRow.id)

@@ -1,15 +1,15 @@
-"""What happened to deployments, for people: kept in order, read in pages."""
+"""What happened to deployments and jobs, for people: kept in order, read in pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from paddock.schemas.own import Event
 from paddock.store.sessions import ChangeSession
-from paddock.store.tables import DeploymentRow, EventRow, LogLineRow
+from paddock.store.tables import DeploymentRow, EventRow, JobRow, LogLineRow
 
 KEPT = 10_000
 """Events kept in all; each thousandth one clears away what is older."""
@@ -29,6 +29,23 @@ def record(
         replica_id=replica,
         message=message,
     )
+    _add(session, row)
+
+
+def record_job(session: ChangeSession, job: JobRow, kind: str, message: str, now: float) -> None:
+    row = EventRow(
+        project=job.project,
+        at=now,
+        kind=kind,
+        deployment_id="",
+        deployment="",
+        job_id=job.id,
+        message=message,
+    )
+    _add(session, row)
+
+
+def _add(session: ChangeSession, row: EventRow) -> None:
     session.add(row)
     session.flush()
     if row.id % 1000 == 0:
@@ -36,24 +53,40 @@ def record(
 
 
 def after(
-    session: Session, project: str, last: int, *, deployment_id: str | None = None, limit: int = 100
+    session: Session,
+    project: str,
+    last: int,
+    *,
+    deployment_id: str | None = None,
+    job_id: str | None = None,
+    limit: int = 100,
 ) -> list[Event]:
     """Those that came after the event `last`, the oldest first."""
-    query = select(EventRow).where(EventRow.project == project, EventRow.id > last)
-    if deployment_id is not None:
-        query = query.where(EventRow.deployment_id == deployment_id)
+    query = _of(project, deployment_id, job_id).where(EventRow.id > last)
     return [_event(row) for row in session.scalars(query.order_by(EventRow.id).limit(limit))]
 
 
 def latest(
-    session: Session, project: str, *, deployment_id: str | None = None, limit: int = 100
+    session: Session,
+    project: str,
+    *,
+    deployment_id: str | None = None,
+    job_id: str | None = None,
+    limit: int = 100,
 ) -> list[Event]:
     """The newest ones, the oldest of them first."""
+    query = _of(project, deployment_id, job_id)
+    rows = list(session.scalars(query.order_by(EventRow.id.desc()).limit(limit)))
+    return [_event(row) for row in reversed(rows)]
+
+
+def _of(project: str, deployment_id: str | None, job_id: str | None) -> Select[EventRow]:
     query = select(EventRow).where(EventRow.project == project)
     if deployment_id is not None:
         query = query.where(EventRow.deployment_id == deployment_id)
-    rows = list(session.scalars(query.order_by(EventRow.id.desc()).limit(limit)))
-    return [_event(row) for row in reversed(rows)]
+    if job_id is not None:
+        query = query.where(EventRow.job_id == job_id)
+    return query
 
 
 def add_lines(
@@ -100,5 +133,6 @@ def _event(row: EventRow) -> Event:
         deployment=row.deployment,
         deployment_id=row.deployment_id,
         replica=row.replica_id,
+        job=row.job_id,
         message=row.message,
     )

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from paddock.store.sessions import WriteSession
@@ -78,8 +78,13 @@ def leave(session: WriteSession, identity: str) -> None:
     session.execute(delete(GatewayRow).where(GatewayRow.id == identity))
 
 
-def alive(session: Session, now: float) -> Gateways:
-    rows = session.scalars(select(GatewayRow).where(GatewayRow.seen_at > now - ALIVE_SECONDS))
+def others(session: Session, now: float, identity: str) -> Gateways:
+    """All live ones but this."""
+    return alive(session, now, GatewayRow.id != identity)
+
+
+def alive(session: Session, now: float, *which: ColumnElement[bool]) -> Gateways:
+    rows = session.scalars(select(GatewayRow).where(GatewayRow.seen_at > now - ALIVE_SECONDS, *which))
     merged: defaultdict[str, dict[str, float]]
     reports = []
     for row in rows:

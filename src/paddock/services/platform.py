@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from paddock.schemas.hardware import Gpu, HardwareType, Node, NodeHardware
 from paddock.services.hardware import HardwareConfig, hardware_types
 from paddock.services.models import Catalogue
 from paddock.settings import Settings
+from paddock.store.blobs import Blobs
 from paddock.store.sessions import ChangeSession, Store
 from paddock.store.tables import NodeRow
 
@@ -28,6 +30,7 @@ Result = TypeVar("Result")
 class Platform:
     """
     Attributes:
+        blobs: the bytes of files and of jobs.
         allowed: folders under which a path may name a model; None allows every path.
         reserved: names of models that are served without a deployment.
         followers: waited for after each change, so that who made it finds it in force in this process.
@@ -37,9 +40,15 @@ class Platform:
     settings: Settings
     catalogue: Catalogue
     hardware: HardwareConfig
+    blobs: Blobs
     allowed: tuple[Path, ...] | None = None
     reserved: frozenset[str] = frozenset()
     followers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def mark(self) -> str:
+        """Tells this store's blobs from those of another one in the same place."""
+        return hashlib.sha256(str(self.store).encode()).hexdigest()[:12]
 
     async def change(self, work: Callable[[ChangeSession], Result]) -> Result:
         """As `Store.change`; returns once this process's gateway follows it."""

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from paddock.services.holds import ORIGIN
 from paddock.store.tables import DeploymentRow, ReplicaRow, RevisionRow
 
 
@@ -28,6 +29,7 @@ class Served:
     Attributes:
         proved: this generation has served before, so that starting it is tried for ever.
         gone: deleted: its name means nothing any more.
+        hidden: brought up for a job; requests do not find it.
         facts: `slots`, `connections`, `generates`, `embeds`, `tools`, `vocabulary`, `sampling`, as
             far as they are known.
     """
@@ -44,6 +46,7 @@ class Served:
     created_at: float
     proved: bool
     gone: bool
+    hidden: bool
     facts: dict[str, Any]
     replicas: tuple[ServedReplica, ...]
 
@@ -68,14 +71,21 @@ def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
     if newest == revision:
         return newest, []
     proved = DeploymentRow.proved >= DeploymentRow.generation
-    query = select(*_COLUMNS, proved, DeploymentRow.deleted_at, DeploymentRow.facts)
+    query = select(*_COLUMNS, proved, DeploymentRow.deleted_at, DeploymentRow.origin, DeploymentRow.facts)
     query = query.where(DeploymentRow.revision > revision)
     if revision < 0:
         query = query.where(DeploymentRow.deleted_at.is_(None))
     rows = session.execute(query.order_by(DeploymentRow.created_at, DeploymentRow.id)).all()
     replicas = _ready(session, revision)
     return newest, [
-        Served(*row[:10], row[10], row[11] is not None, row[12], tuple(replicas.get(row[0], ())))
+        Served(
+            *row[:10],
+            row[10],
+            row[11] is not None,
+            row[12] == ORIGIN,
+            row[13],
+            tuple(replicas.get(row[0], ())),
+        )
         for row in rows
     ]
 

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # SQLite numbers rows by itself only in a column of type INTEGER.
@@ -42,7 +54,8 @@ class DeploymentRow(Base):
         source: what to resolve the weights from; `model` is its name.
         options: what the engine is told beyond the columns.
         details: what a dialect's caller gave and wants to see again.
-        origin: `command` for models named on the command line, `api` for all others.
+        origin: `command` for models named on the command line, `job` for what a job brought up for itself,
+            `api` for all others.
         wanted: `serve`, `stop` or `delete`.
         generation: raised by every change that needs new engines.
         proved: the last generation that was ready once; 0 if none was.
@@ -170,12 +183,13 @@ class HardwareLeaseRow(Base):
 
 
 class EventRow(Base):
-    """Something that happened to a deployment or a replica, for people."""
+    """Something that happened to a deployment, a replica or a job, for people. What it is not of is empty."""
 
     __tablename__ = "events"
     __table_args__ = (
         Index("events_of_project", "project", "id"),
         Index("events_of_deployment", "deployment_id", "id"),
+        Index("events_of_job", "job_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
@@ -185,6 +199,7 @@ class EventRow(Base):
     deployment_id: Mapped[str]
     deployment: Mapped[str]
     replica_id: Mapped[str] = mapped_column(default="")
+    job_id: Mapped[str] = mapped_column(default="")
     message: Mapped[str] = mapped_column(Text)
 
 
@@ -240,3 +255,143 @@ class LeaseRow(Base):
     holder: Mapped[str]
     fence: Mapped[int]
     expires_at: Mapped[float]
+
+
+class FileRow(Base):
+    """A stored file. Its bytes lie in the blobs under `blob`, whole before this row is there.
+
+    Attributes:
+        characters: its length as text; None if it is not UTF-8.
+        expires_at: when it is removed; None keeps it.
+    """
+
+    __tablename__ = "files"
+    __table_args__ = (
+        Index("files_in_order", "project", "created_at", "id"),
+        Index("files_by_name", "project", "filename"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    filename: Mapped[str] = mapped_column(Text)
+    purpose: Mapped[str]
+    bytes: Mapped[int]
+    characters: Mapped[int | None]
+    sha256: Mapped[str]
+    blob: Mapped[str]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+
+
+class JobRow(Base):
+    """A batch or a fine-tune: accepted, and from then on worked at until it is over.
+
+    Attributes:
+        kind: what runs it: `batch`.
+        dialect: which one it was asked for in: `openai`, `llm_engine.v1`, `llm_engine.v2`.
+        state: queued, running, completed, failed, cancelled or expired. While it runs, `phase` tells more:
+            validating, working or finishing.
+        priority: higher goes first.
+        needs: an attached server that the worker must know; empty if any worker will do.
+        spec: what was asked for; never changes.
+        checkpoint: what the next worker goes on from.
+        input, output: where from and where to, for who must not have the same; `file:ID`, `name:NAME` or an
+            address. Empty if there is none.
+        total, done, failed: rows of the input, those answered, and those of them answered by an error.
+        message: what goes on, for a person.
+        reason: why it failed, was cancelled or expired.
+        errors: what is wrong with the input: a list of {code, message, param, line}.
+        results: what came of it, as the dialect shows it: ids of files.
+        times: when it came to each phase and state, by its name.
+        attempts: how often a worker took it up; `stalls` counts those since its last progress.
+        worker, fence, lease_expires_at: who works at it. Writes with an older fence are refused.
+        deadline_at: when it is given up.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("jobs_in_order", "project", "created_at", "id"),
+        Index(
+            "jobs_unfinished",
+            "state",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    kind: Mapped[str]
+    dialect: Mapped[str]
+    state: Mapped[str]
+    phase: Mapped[str] = mapped_column(default="")
+    priority: Mapped[int] = mapped_column(default=0)
+    needs: Mapped[str] = mapped_column(default="")
+    model: Mapped[str]
+    labels: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    spec: Mapped[dict[str, Any]]
+    checkpoint: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    input: Mapped[str] = mapped_column(Text, default="")
+    output: Mapped[str] = mapped_column(Text, default="")
+    total: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    message: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Text, default="")
+    errors: Mapped[list[Any]] = mapped_column(default=list)
+    results: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    times: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    attempts: Mapped[int] = mapped_column(default=0)
+    stalls: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str] = mapped_column(default="")
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_expires_at: Mapped[float] = mapped_column(default=0.0)
+    deadline_at: Mapped[float]
+    cancel_requested_at: Mapped[float | None]
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+
+class JobAnswerRow(Base):
+    """The answer to one row of a batch, until it lies in a segment. Its key keeps it from being there twice.
+
+    Attributes:
+        body: a line of the output, without its end.
+    """
+
+    __tablename__ = "job_answers"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    failed: Mapped[bool]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class JobSegmentRow(Base):
+    """A stretch of a batch's answers in the order of the input, as a blob. Segments follow each other without
+    a gap.
+
+    Attributes:
+        first, end: the numbers of the rows in it: from `first` until before `end`.
+        offset: where in the input the row `end` begins, in bytes.
+    """
+
+    __tablename__ = "job_segments"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    first: Mapped[int] = mapped_column(primary_key=True)
+    end: Mapped[int]
+    offset: Mapped[int]
+    blob: Mapped[str]
+
+
+class HoldRow(Base):
+    """A job's wish that a deployment has at least so many replicas while it works at it."""
+
+    __tablename__ = "holds"
+    __table_args__ = (Index("holds_of_deployment", "deployment_id"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"))
+    replicas: Mapped[int]

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 Respond = Callable[["Exchange"], None]
 
@@ -119,9 +119,23 @@ class Server:
                 lengths = [
                     int(line[15:]) for line in text.lower().split("\r\n") if line[:15] == "content-length:"
                 ]
-                body = reader.read(lengths[0]) if lengths else b""
+                if "transfer-encoding: chunked" in text.lower().split("\r\n"):
+                    body = _chunks(reader)
+                else:
+                    body = reader.read(lengths[0]) if lengths else b""
                 with self._lock:
                     exchange = Exchange(connection, len(self.exchanges), text, body)
                     self.exchanges.append(exchange)
                 respond = self._responses[min(exchange.number, len(self._responses) - 1)]
                 respond(exchange)
+
+
+def _chunks(reader: BinaryIO) -> bytes:
+    body = b""
+    while line := reader.readline():
+        size = int(line, 16)
+        body += reader.read(size)
+        reader.readline()
+        if not size:
+            return body
+    raise ConnectionError("the request broke off")

@@ -60,18 +60,21 @@ def test_llm_engine_needs_no_more(serve: Callable[..., Server]) -> None:
         lambda exchange: exchange.answer(
             {"model_endpoints": []}
             if exchange.method == "GET"
+            else {"id": "file-1"}
+            if exchange.path == "/v1/files"
             else {"request_id": "r", "output": {"text": "hay", "num_completion_tokens": 1}}
         )
     )
     program = (
         REFUSING
         + """
-import asyncio
-from paddock.clients.llm_engine import Completion, Model
+import asyncio, io
+from paddock.clients.llm_engine import Completion, File, Model
 print(Model.list().model_endpoints, asyncio.run(Completion.acreate("pony", "A horse eats")).output.text)
+print(File.upload(io.BytesIO()).id)
 """
     )
-    assert run(program, LLM_ENGINE_BASE_PATH=server.url) == "[] hay"
+    assert run(program, LLM_ENGINE_BASE_PATH=server.url) == "[] hay\nfile-1"
 
 
 def test_cortecs_needs_no_more(serve: Callable[..., Server]) -> None:

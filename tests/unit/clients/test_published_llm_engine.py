@@ -27,32 +27,58 @@ with warnings.catch_warnings():
     data_types = pytest.importorskip("llmengine.data_types")
 
 TYPES = [
+    "BatchCompletionsJob",
+    "BatchCompletionsModelConfig",
     "CallbackBasicAuth",
     "CallbackmTLSAuth",
+    "CancelBatchCompletionsV2Request",
+    "CancelBatchCompletionsV2Response",
+    "ChatCompletionV2Request",
+    "ChatCompletionV2Response",
     "CompletionOutput",
     "CompletionStreamOutput",
     "CompletionStreamV1Request",
     "CompletionStreamV1Response",
     "CompletionSyncV1Request",
     "CompletionSyncV1Response",
+    "CompletionV2Request",
+    "CompletionV2Response",
+    "CreateBatchCompletionsV1ModelConfig",
+    "CreateBatchCompletionsV1Request",
+    "CreateBatchCompletionsV1RequestContent",
+    "CreateBatchCompletionsV1Response",
+    "CreateBatchCompletionsV2Request",
     "CreateLLMEndpointRequest",
     "CreateLLMEndpointResponse",
+    "DeleteFileResponse",
     "DeleteLLMEndpointResponse",
+    "FilteredChatCompletionV2Request",
+    "FilteredCompletionV2Request",
+    "GetBatchCompletionV2Response",
+    "GetFileContentResponse",
+    "GetFileResponse",
     "GetLLMEndpointResponse",
     "GetModelEndpointResponse",
+    "ListBatchCompletionV2Response",
+    "ListFilesResponse",
     "ListLLMEndpointsResponse",
     "ModelEndpointDeploymentState",
     "ModelEndpointResourceState",
     "StreamError",
     "StreamErrorContent",
     "TokenOutput",
+    "ToolConfig",
+    "UpdateBatchCompletionsV2Request",
+    "UpdateBatchCompletionsV2Response",
     "UpdateLLMEndpointRequest",
     "UpdateLLMEndpointResponse",
+    "UploadFileResponse",
     "VLLMEndpointAdditionalArgs",
     "VLLMEngineAdditionalArgs",
     "VLLMModelConfig",
 ]
 WORDS = [
+    "BatchCompletionsJobStatus",
     "GpuType",
     "LLMInferenceFramework",
     "LLMSource",
@@ -63,18 +89,23 @@ WORDS = [
 ]
 
 
+def fields(name: str) -> dict[str, Any]:
+    """Our type's fields, as they are called on the wire."""
+    return {field.alias or own: field for own, field in getattr(ours, name).model_fields.items()}
+
+
 @pytest.mark.parametrize("name", TYPES)
 def test_every_field_of_every_type(name: str) -> None:
     theirs = getattr(data_types, name).__fields__
-    assert set(getattr(ours, name).model_fields) == set(theirs)
+    assert set(fields(name)) == set(theirs)
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_defaults(name: str) -> None:
-    mine = getattr(ours, name).model_fields
+    mine = fields(name)
     for field, their in getattr(data_types, name).__fields__.items():
         if not their.required:
-            assert mine[field].get_default(call_default_factory=True) == their.default
+            assert mine[field].get_default(call_default_factory=True) == their.get_default()
 
 
 def test_it_parses_what_our_types_write() -> None:
@@ -117,17 +148,44 @@ def test_words(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("alias", ["SyncRequest", "SyncResponse", "StreamRequest", "StreamResponse"])
-def test_aliases(alias: str) -> None:
-    name = f"Completion{alias}"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CompletionStreamRequest",
+        "CompletionStreamResponse",
+        "CompletionSyncRequest",
+        "CompletionSyncResponse",
+        "CompletionV1Output",
+        "CreateBatchCompletionsModelConfig",
+        "CreateBatchCompletionsRequest",
+        "CreateBatchCompletionsRequestContent",
+        "CreateBatchCompletionsResponse",
+        "CreateBatchCompletionsV2ModelConfig",
+        "CreateBatchCompletionsV2Response",
+    ],
+)
+def test_aliases(name: str) -> None:
     assert getattr(ours, name).__name__ == getattr(data_types, name).__name__
+
+
+def test_names_of_the_package() -> None:
+    later = {name for name in published.__all__ if "FineTune" in name or "Download" in name}
+    assert set(published.__all__) - later <= set(ours.__all__)
 
 
 @pytest.mark.parametrize(
     "method",
     [
         "Completion.acreate",
+        "Completion.batch_create",
+        "Completion.cancel_batch_completion",
         "Completion.create",
+        "Completion.get_batch_completion",
+        "File.delete",
+        "File.download",
+        "File.get",
+        "File.list",
+        "File.upload",
         "Model.create",
         "Model.delete",
         "Model.get",
@@ -140,7 +198,7 @@ def test_parameters(method: str) -> None:
     theirs = list(inspect.signature(getattr(getattr(published, kind), name)).parameters.values())
     mine = list(inspect.signature(getattr(getattr(ours, kind), name)).parameters.values())
     added = {parameter.name for parameter in mine} - {parameter.name for parameter in theirs}
-    assert added <= {"timeout"}
+    assert added <= {"timeout", "request_headers"}
     kept = [parameter for parameter in mine if parameter.name not in added]
     assert [parameter.name for parameter in kept] == [parameter.name for parameter in theirs]
     for their, my in zip(theirs, kept, strict=True):

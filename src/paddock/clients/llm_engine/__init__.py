@@ -19,6 +19,7 @@ from paddock.clients.llm_engine import api_engine, data_types, errors
 from paddock.clients.llm_engine.api_engine import get_api_key, get_base_path, set_api_key, set_base_path
 from paddock.clients.llm_engine.completion import Completion
 from paddock.clients.llm_engine.data_types import *  # noqa: F403
+from paddock.clients.llm_engine.file import File
 from paddock.clients.llm_engine.model import Model
 
 api_key: str | None = None
@@ -26,6 +27,7 @@ base_url: str | None = None
 
 __all__ = [
     "Completion",
+    "File",
     "Model",
     "__version__",
     "api_engine",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 import pydantic
 
@@ -67,6 +68,17 @@ def fields(kind: type[Request], given: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         # pydantic keeps what it does not know as it is, and then finds no JSON for it.
         raise ValidationError(f"the request cannot be written as JSON: {error}") from error
+
+
+def segment(name: str, value: Any) -> str:
+    """`value` as one part of a path.
+
+    Raises:
+        ValidationError: it is no text, or as a path would mean something else.
+    """
+    if not isinstance(value, str) or value in ("", ".", ".."):
+        raise ValidationError(f"{name} must be an ID that the server gave, not {value!r}")
+    return quote(value, safe="")
 
 
 def _explain(error: pydantic.ValidationError) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 import pydantic
 
 from paddock.clients.llm_engine.api_engine import connect, connect_async, fields
+from paddock.clients.llm_engine.batch_completion import BatchCompletion
 from paddock.clients.llm_engine.data_types import (
     CompletionStreamResponse,
     CompletionStreamV1Request,
@@ -43,8 +44,8 @@ class CompletionArguments(TypedDict, total=False):
     skip_special_tokens: bool | None
 
 
-class Completion:
-    """Generates text that continues a prompt."""
+class Completion(BatchCompletion):
+    """Generates text that continues a prompt, or in a batch, many prompts."""
 
     @overload
     @classmethod

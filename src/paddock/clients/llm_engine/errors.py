@@ -4,7 +4,7 @@ LLMEngineError
 ├── BadRequestError         400: the request must be changed
 │   └── ValidationError     an argument is wrong; nothing was sent
 ├── UnauthorizedError       401: the API key is missing or wrong
-├── NotFoundError           404: there is no such model, or not for this key
+├── NotFoundError           404: there is no such model, job or file, or not for this key
 ├── RateLimitExceededError  429: too many requests
 ├── ServerError             500 and other 5xx
 ├── UnknownError            other statuses, and answers that are not understood
@@ -43,7 +43,7 @@ class UnauthorizedError(LLMEngineError):
 
 
 class NotFoundError(LLMEngineError):
-    """There is no such model, or the key may not know of it."""
+    """There is no such model, job or file, or the key may not know of it."""
 
 
 class RateLimitExceededError(LLMEngineError):

@@ -1,4 +1,4 @@
-"""What every client sends its requests through: retries, timeouts, streams, connections kept open.
+"""What every client sends its requests through: retries, timeouts, streams, files, connections kept open.
 
 `AsyncTransport` is written by hand; `Transport` is generated from it by `tools/unasync.py`.
 Both are imported at their first use: httpx2 and asyncio cost more time than all the rest.
@@ -16,10 +16,11 @@ from paddock.clients.transport.retries import Retry
 if TYPE_CHECKING:
     from paddock.clients.transport._async.transport import AsyncTransport
     from paddock.clients.transport._sync.transport import Transport
+    from paddock.clients.transport.uploads import Upload
 
-__all__ = ["ApiError", "AsyncTransport", "Call", "Failure", "Retry", "Transport"]
+__all__ = ["ApiError", "AsyncTransport", "Call", "Failure", "Retry", "Transport", "Upload"]
 
-_LATE = {"AsyncTransport": "_async.transport", "Transport": "_sync.transport"}
+_LATE = {"AsyncTransport": "_async.transport", "Transport": "_sync.transport", "Upload": "uploads"}
 
 
 def __getattr__(name: str) -> Any:

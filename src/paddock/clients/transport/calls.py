@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from paddock.clients.transport.uploads import Upload
 
 T = TypeVar("T")
 
@@ -16,10 +19,12 @@ class Call(Generic[T]):
 
     Attributes:
         path: below the base URL, without a leading slash.
-        parse: makes the result from the parsed JSON of the answer, or of each event of a stream;
-            a ValueError from it means that the server's answer is not understood.
+        parse: makes the result from the parsed JSON of the answer, or of each event of a stream, or from
+            each piece of bytes of a download; a ValueError from it means that the server's answer is not
+            understood.
         body: sent as JSON, pydantic models included; None sends no body.
         form: sent as an HTML form would be, instead of `body`.
+        upload: sent instead of `body`, as a form with a file in it.
         params: the query string.
         headers: sent beside the transport's own; one of the same name takes that one's place.
         repeatable: sending it twice does no harm, so it may be sent again after a connection broke
@@ -31,6 +36,7 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
     body: Any = None
     form: Mapping[str, str] | None = None
+    upload: Upload | None = None
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] | None = None
     repeatable: bool = False

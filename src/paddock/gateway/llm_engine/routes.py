@@ -14,6 +14,7 @@ from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine import bodies, completions, endpoints
 from paddock.gateway.llm_engine.completions import NAME, QUERY
 from paddock.gateway.llm_engine.errors import error_body
+from paddock.gateway.llm_engine.files import file_routes
 from paddock.inference.routing import Routes
 from paddock.services.platform import Platform
 
@@ -61,6 +62,7 @@ def mount(
         [
             *_endpoint_routes(platform),
             *_completion_routes(routes),
+            *file_routes(platform),
             *(_second_version(route) for route in openai),
             Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True, logged=False),
             Route("GET", "/readyz", readyz, "200 once every endpoint serves.", always=True, logged=False),

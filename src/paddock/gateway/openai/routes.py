@@ -6,23 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
 
 from paddock.errors import NotFound
 from paddock.gateway.app import Mount, Route
 from paddock.gateway.http import Request, Response
+from paddock.gateway.openai.batches import batch_routes
+from paddock.gateway.openai.bodies import CHAT, COMPLETION, EMBEDDING
 from paddock.gateway.openai.embed import embed
 from paddock.gateway.openai.errors import error_body
+from paddock.gateway.openai.files import file_routes
 from paddock.gateway.openai.generate import generate
 from paddock.gateway.openai.streams import ENDING
 from paddock.gateway.sse import Ending
 from paddock.gateway.validate import parse
 from paddock.inference.routing import Deployment, Routes
-from paddock.schemas.openai import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
-
-_CHAT: TypeAdapter[Any] = TypeAdapter(ChatCompletionRequest)
-_COMPLETION: TypeAdapter[Any] = TypeAdapter(CompletionRequest)
-_EMBEDDING: TypeAdapter[Any] = TypeAdapter(EmbeddingRequest)
+from paddock.services.platform import Platform
 
 _HELLO = {"model": "foal", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
 _CAPITAL = {"model": "foal", "prompt": "The capital of France is", "max_tokens": 8}
@@ -32,9 +30,12 @@ Scope = Callable[[Request], Routes]
 """The models that a request can mean."""
 
 
-def mounts(routes: Routes) -> list[Mount]:
+def mounts(routes: Routes, platform: Platform | None = None) -> list[Mount]:
     """All faces: `/v1` in OpenAI's shapes, also for one instance only, and `/inference/v1` in those of the
     published Fireworks client.
+
+    Args:
+        platform: what files and batches are kept with; without it there are none.
     """
 
     def everything(request: Request) -> Routes:
@@ -47,8 +48,9 @@ def mounts(routes: Routes) -> list[Mount]:
             raise NotFound(f"there is no instance {identity[:140]!r}", code="instance_not_found")
         return Routes([deployment])
 
+    kept = [] if platform is None else [*file_routes(platform), *batch_routes(platform, routes)]
     return [
-        Mount("/v1", "OpenAI", error_body, _routes(everything, fireworks=False)),
+        Mount("/v1", "OpenAI", error_body, [*_routes(everything, fireworks=False), *kept]),
         Mount("/inference/v1", "Fireworks", error_body, _routes(everything, fireworks=True)),
         Mount(
             "/instances/{instance}/v1",
@@ -67,16 +69,16 @@ def completion_routes(routes: Routes, *, fireworks: bool = False, ending: Ending
 
 def _completion_routes(scope: Scope, fireworks: bool, ending: Ending) -> list[Route]:
     async def chat(request: Request) -> Response | None:
-        fields, routes = parse(_CHAT, request.body), scope(request)
+        fields, routes = parse(CHAT, request.body), scope(request)
         return await generate(request, fields, routes, chat=True, fireworks=fireworks, ending=ending)
 
     async def complete(request: Request) -> Response | None:
-        fields, routes = parse(_COMPLETION, request.body), scope(request)
+        fields, routes = parse(COMPLETION, request.body), scope(request)
         return await generate(request, fields, routes, chat=False, fireworks=fireworks, ending=ending)
 
     return [
-        Route("POST", "/chat/completions", chat, "Answer a conversation.", body=_CHAT, example=_HELLO),
-        Route("POST", "/completions", complete, "Continue a text.", body=_COMPLETION, example=_CAPITAL),
+        Route("POST", "/chat/completions", chat, "Answer a conversation.", body=CHAT, example=_HELLO),
+        Route("POST", "/completions", complete, "Continue a text.", body=COMPLETION, example=_CAPITAL),
     ]
 
 
@@ -89,13 +91,13 @@ def _routes(scope: Scope, *, fireworks: bool) -> list[Route]:
         return Response(orjson.dumps(_model(scope(request).resolve(request.params["model"]), fireworks)))
 
     async def embeddings(request: Request) -> Response:
-        return await embed(request, parse(_EMBEDDING, request.body), scope(request))
+        return await embed(request, parse(EMBEDDING, request.body), scope(request))
 
     return [
         Route("GET", "/models", list_models, "The served models."),
         Route("GET", "/models/{model}", get_model, "One served model, by any of its names."),
         *_completion_routes(scope, fireworks, ENDING),
-        Route("POST", "/embeddings", embeddings, "Vectors for texts.", body=_EMBEDDING),
+        Route("POST", "/embeddings", embeddings, "Vectors for texts.", body=EMBEDDING),
     ]
 
 

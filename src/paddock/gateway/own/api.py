@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from paddock.gateway.app import Mount, Route
 from paddock.gateway.http import Request, Response, query_values
-from paddock.gateway.own import deployments, events, hardware, logs, models, replicas
+from paddock.gateway.own import deployments, events, hardware, jobs, logs, models, replicas
 from paddock.gateway.own.routes import error_body
 from paddock.services.platform import Platform
 
@@ -22,6 +22,7 @@ def mount(platform: Platform, ending: Callable[[], bool]) -> Mount:
         *logs.routes(platform, ending),
         *replicas.routes(platform),
         *events.routes(platform, ending),
+        *jobs.routes(platform),
         *hardware.routes(platform),
         *models.routes(platform),
     ]
@@ -30,7 +31,7 @@ def mount(platform: Platform, ending: Callable[[], bool]) -> Mount:
         "Paddock's own API",
         error_body,
         [_strict(route) for route in routes],
-        "Deployments, their replicas, logs and events, hardware and models: what the commands are made of.",
+        "Deployments, their replicas, logs and events, jobs, hardware and models: what commands are made of.",
     )
 
 

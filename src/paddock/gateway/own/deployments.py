@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from paddock.errors import InvalidRequest, NotFound
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response, query_values
-from paddock.gateway.own.query import number
+from paddock.gateway.query import number
 from paddock.gateway.validate import parse_whole
 from paddock.schemas.own import CreateDeployment, Deployment, ScaleDeployment, UpdateDeployment
 from paddock.services import deployments
@@ -33,7 +33,9 @@ def routes(platform: Platform) -> list[Route]:
         values = query_values(request, _LIST)
         limit = number(values, "limit", PAGE, least=1, most=LARGEST_PAGE)
         try:
-            page = await deployments.list_page(platform, LOCAL, limit=limit, after=values.get("after"))
+            page = await deployments.list_page(
+                platform, LOCAL, limit=limit, after=values.get("after"), of_jobs=True
+            )
         except NotFound as error:
             raise InvalidRequest(f"after: {error.message}; begin again without it", param="after") from None
         body = {"data": page.deployments, "next": page.next}

@@ -1,8 +1,9 @@
-"""What happened to deployments, in Paddock's own API: as pages, and as it happens."""
+"""What happened to deployments and jobs, in Paddock's own API: as pages, and as it happens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,17 +11,19 @@ from pydantic import TypeAdapter
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.own.follow import Read, event, follow, resume_from, wants_stream
-from paddock.gateway.own.query import number
+from paddock.gateway.query import number
 from paddock.schemas.own import Event
-from paddock.services import deployments, events
+from paddock.services import deployments, events, jobs
 from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform
+from paddock.store.sessions import ReadSession
 
 PAGE = 100
 LARGEST_PAGE = 1000
 _QUERY = {
     "after": "only those after the one with this id, the oldest first; without it, the newest ones",
     "deployment": "only those of the deployment of this name or id",
+    "job": "only those of the job of this id",
     "limit": f"1 to {LARGEST_PAGE}, by default {PAGE}",
     "follow": "true: as server-sent events, as they happen",
 }
@@ -40,33 +43,47 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
         deployment_id = None
         if "deployment" in values:
             deployment_id = (await deployments.get(platform, LOCAL, values["deployment"])).id
+        job_id = None
+        if "job" in values:
+            job_id = (await jobs.get(platform, LOCAL, values["job"])).id
+        wanted = _Wanted(platform, deployment_id, job_id)
         if wants_stream(request, values):
             if last is None:
                 newest = await platform.store.read(lambda session: events.latest(session, LOCAL, limit=1))
                 last = newest[0].id if newest else 0
-            await follow(request, platform.store, _reading(platform, deployment_id, last), ending)
+            await follow(request, platform.store, _reading(wanted, last), ending)
             return None
-        found = await _page(platform, deployment_id, last, limit)
+        found = await wanted.page(last, limit)
         more = last is not None and len(found) == limit
         return Response(_PAGE.dump_json({"data": found, "next": found[-1].id if more else None}))
 
     return [Route("GET", "/events", look, "What happened, and what happens.", query=_QUERY)]
 
 
-async def _page(platform: Platform, deployment_id: str | None, last: int | None, limit: int) -> list[Event]:
-    if last is None:
-        return await platform.store.read(
-            lambda session: events.latest(session, LOCAL, deployment_id=deployment_id, limit=limit)
-        )
-    return await platform.store.read(
-        lambda session: events.after(session, LOCAL, last, deployment_id=deployment_id, limit=limit)
-    )
+@dataclass(frozen=True)
+class _Wanted:
+    """Whose events; None for those of all."""
+
+    platform: Platform
+    deployment_id: str | None
+    job_id: str | None
+
+    async def page(self, last: int | None, limit: int) -> list[Event]:
+        """The newest ones, or those after the event `last`."""
+
+        def work(session: ReadSession) -> list[Event]:
+            of = {"deployment_id": self.deployment_id, "job_id": self.job_id}
+            if last is None:
+                return events.latest(session, LOCAL, **of, limit=limit)
+            return events.after(session, LOCAL, last, **of, limit=limit)
+
+        return await self.platform.store.read(work)
 
 
-def _reading(platform: Platform, deployment_id: str | None, last: int) -> Read:
+def _reading(wanted: _Wanted, last: int) -> Read:
     async def read() -> bytes:
         nonlocal last
-        found = await _page(platform, deployment_id, last, PAGE)
+        found = await wanted.page(last, PAGE)
         if found:
             last = found[-1].id
         return b"".join(event(one.id, one.model_dump_json(), one.kind) for one in found)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from paddock.errors import InvalidRequest
 from paddock.gateway.head import new_headers
 from paddock.gateway.http import Request
-from paddock.gateway.own.query import flag, number
+from paddock.gateway.query import flag, number
 from paddock.store.sessions import Store
 
 POLL_SECONDS = 0.2

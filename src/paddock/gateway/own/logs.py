@@ -10,7 +10,7 @@ from paddock.errors import NotFound
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.own.follow import event, follow, resume_from, wants_stream
-from paddock.gateway.own.query import number
+from paddock.gateway.query import number
 from paddock.schemas.own import LogLine
 from paddock.services import deployments, events
 from paddock.services.deployments import LOCAL

@@ -59,7 +59,7 @@ class AsyncTransport:
 
     async def request(self, call: Call[T]) -> T:
         """The parsed answer."""
-        url, response = await self._send(call, stream=False)
+        url, response = await self._send(call)
         try:
             return call.parse(json.loads(response.content))
         except ValueError as error:
@@ -71,7 +71,7 @@ class AsyncTransport:
 
         Closing the generator closes the connection, which ends the generation on the server.
         """
-        url, response = await self._send(call, stream=True)
+        url, response = await self._send(call, streamed="text/event-stream")
         try:
             kind = response.headers.get("content-type", "")
             if not kind.startswith("text/event-stream"):
@@ -93,18 +93,37 @@ class AsyncTransport:
         finally:
             await response.aclose()
 
-    async def _send(self, call: Call[T], stream: bool) -> tuple[str, httpx2.Response]:
-        """The response to the first try that succeeds; its body is read unless it is streamed."""
+    async def download(self, call: Call[T]) -> AsyncGenerator[T]:
+        """Each piece of the answer's bytes, parsed, as it comes; of any size, and any media type."""
+        url, response = await self._send(call, streamed="*/*")
+        try:
+            async for piece in response.aiter_bytes():
+                try:
+                    value = call.parse(piece)
+                except ValueError as error:
+                    raise self._error(failures.unreadable(response, url, str(error))) from error
+                yield value
+        except httpx2.RequestError as error:
+            raise self._error(failures.from_exception(error, url, self._timeout)) from error
+        finally:
+            await response.aclose()
+
+    async def _send(self, call: Call[T], *, streamed: str | None = None) -> tuple[str, httpx2.Response]:
+        """The response to the first try that succeeds.
+
+        Args:
+            streamed: the media type of a body that is left to be read; of any other all is read.
+        """
         url = f"{self._base_url}/{call.path}"
-        client, request = await self._build(call, url, stream)
         end = float("inf") if self._timeout is None else time.monotonic() + self._timeout
         tried = 0
         while True:
             tried += 1
+            client, request = await self._build(call, url, streamed)
             began = time.monotonic()
             cause: Exception | None = None
             try:
-                response = await client.send(request, stream=stream)
+                response = await client.send(request, stream=streamed is not None)
                 if response.is_success:
                     _log.debug("%s %s: %d, %.0f ms", *_log_values(call, url, response, began))
                     return url, response
@@ -114,6 +133,7 @@ class AsyncTransport:
                 cause = error
                 failure = failures.from_exception(error, url, self._timeout)
                 again = failures.may_repeat(error, call.repeatable)
+            again = again and (call.upload is None or call.upload.repeatable)
             wait = self._retry.wait(tried, failure.retry_after, end - time.monotonic()) if again else None
             if wait is None:
                 raise self._error(failure) from cause
@@ -121,15 +141,20 @@ class AsyncTransport:
             await asyncio.sleep(wait)
 
     async def _build(
-        self, call: Call[T], url: str, stream: bool
+        self, call: Call[T], url: str, accept: str | None
     ) -> tuple[httpx2.AsyncClient, httpx2.Request]:
         headers = dict(self._headers)
-        if stream:
-            headers["accept"] = "text/event-stream"
+        if accept is not None:
+            headers["accept"] = accept
         headers.update(_lower(call.headers))
         try:
-            content = None
-            if call.form is not None:
+            content: Any = None
+            if call.upload is not None:
+                content = aiter(call.upload)
+                headers["content-type"] = call.upload.content_type
+                if call.upload.length is not None:
+                    headers["content-length"] = str(call.upload.length)
+            elif call.form is not None:
                 content = urlencode(call.form).encode()
                 headers["content-type"] = "application/x-www-form-urlencoded"
             elif call.body is not None:

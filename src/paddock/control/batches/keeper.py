@@ -1,0 +1,131 @@
+"""Keeps the answers of one batch as they come, and knows how far it has come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+
+from paddock.control.jobs.shift import Shift
+from paddock.services.batches import journal
+from paddock.services.batches.journal import Entry, Kept, Segment
+from paddock.services.batches.spec import segment_key
+from paddock.store.blobs import PIECE
+from paddock.store.sessions import Store
+
+FLUSH_SECONDS = 0.02
+"""Between two writes: what is answered meanwhile is asked again after a crash."""
+SEGMENT_ROWS = 1000
+SEGMENT_BYTES = 8 * 2**20
+MOST_AHEAD = 20_000
+"""Rows that may be read beyond the first one that has no answer."""
+
+
+class Keeper:
+    """
+    Attributes:
+        end: the first row that is not answered; all before it are.
+    """
+
+    def __init__(self, shift: Shift, kept: Kept) -> None:
+        self._shift = shift
+        self.end = self._sealed = kept.end
+        self._answered = set(kept.answered)
+        self._offset = kept.offset
+        self._offsets: dict[int, int] = {}
+        self._new: list[Entry] = []
+        self._unsealed = 0
+        self._finishing = False
+        self._arrived = asyncio.Event()
+
+    def read(self, number: int, offset: int) -> bool:
+        """Takes note of a row that was read, and of where the next one begins. Says whether it must be
+        asked.
+        """
+        self._offsets[number] = offset
+        if number not in self._answered:
+            return True
+        self._move()
+        return False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another row may be asked."""
+        return len(self._offsets) < MOST_AHEAD
+
+    def add(self, number: int, failed: bool, body: bytes) -> None:
+        self._new.append(Entry(number, failed, body))
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Writes what arrives, until `finish` is called and all of it is written.
+
+        Raises:
+            Fenced: another worker has the job now.
+        """
+        while self._new or not self._finishing:
+            await self._arrived.wait()
+            began = time.monotonic()
+            await self.write()
+            if not self._finishing:
+                await asyncio.sleep(max(0.0, began + FLUSH_SECONDS - time.monotonic()))
+
+    def finish(self) -> None:
+        """Nothing arrives any more."""
+        self._finishing = True
+        self._arrived.set()
+
+    async def write(self) -> None:
+        """Writes what has arrived by now."""
+        self._arrived.clear()
+        entries = self._new[:]
+        if entries:
+            held = self._shift.held
+            await self._shift.write(lambda session: journal.keep(session, held, entries))
+            del self._new[: len(entries)]
+            self._answered.update(entry.number for entry in entries)
+            self._unsealed += sum(len(entry.body) for entry in entries)
+            self._move()
+        if self.end - self._sealed >= SEGMENT_ROWS or (
+            self._unsealed >= SEGMENT_BYTES and self.end > self._sealed
+        ):
+            await self._shift.insist(self._seal)
+
+    def _move(self) -> None:
+        while self.end in self._answered and self.end in self._offsets:
+            self._answered.discard(self.end)
+            self._offset = self._offsets.pop(self.end)
+            self.end += 1
+
+    async def _seal(self) -> None:
+        """Moves the answers up to here into a blob."""
+        held = self._shift.held
+        first, end, offset = self._sealed, self.end, self._offset
+        key = segment_key(self._shift.platform, held.id, held.fence, first)
+        writer = await self._shift.platform.blobs.writer(key)
+        try:
+            gathered = bytearray()
+            async for entry in entries(self._shift.platform.store, held.id, first, end):
+                gathered += journal.line(entry.failed, entry.body)
+                if len(gathered) >= PIECE:
+                    await writer.write(bytes(gathered))
+                    gathered.clear()
+            await writer.write(bytes(gathered))
+            await writer.commit()
+        finally:
+            await writer.abort()
+        segment = Segment(first, end, offset, key)
+        await self._shift.write(lambda session: journal.seal(session, held, segment))
+        self._sealed, self._unsealed = end, 0
+
+
+async def entries(store: Store, job_id: str, first: int, end: int) -> AsyncIterator[Entry]:
+    """The kept answers from `first` until before `end`, in order, as far as they lie in the store."""
+    while True:
+        page = await store.read(partial(journal.page, job_id=job_id, first=first, end=end))
+        for entry in page:
+            yield entry
+        if not page:
+            return
+        first = page[-1].number + 1

@@ -1,0 +1,1 @@
+"""Workers: who takes jobs up, keeps hold of them and ends them."""

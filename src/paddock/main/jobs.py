@@ -1,0 +1,135 @@
+"""The part of a process that works at jobs; and `paddock worker`, which is nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+
+import uvloop
+
+from paddock.control.attach import attach
+from paddock.control.batches.batch import Batches
+from paddock.control.batches.traffic import Traffic
+from paddock.control.jobs.worker import Worker
+from paddock.control.presence import Presence
+from paddock.errors import PaddockError, StartupError
+from paddock.gateway.openai.batch_rows import OpenAIRows
+from paddock.gateway.sync import Sync
+from paddock.inference.routing import Deployment, Routes
+from paddock.main.platforms import open_platform, open_presence
+from paddock.main.process import cancelled, log_to_stderr
+from paddock.runners.threads import in_thread
+from paddock.services import files
+from paddock.services.batches import leftovers
+from paddock.services.batches.spec import KIND
+from paddock.services.platform import Platform
+from paddock.settings import Settings
+
+log = logging.getLogger("paddock")
+
+SWEEP_SECONDS = 900.0
+
+
+class Jobs:
+    """Works at jobs from `start` until `close`.
+
+    Args:
+        routes: what can be asked; kept as the store has it by whoever made them.
+        identity: of this process as a gateway.
+        knows: attached servers.
+    """
+
+    def __init__(
+        self, platform: Platform, routes: Routes, presence: Presence, identity: str, knows: Sequence[str]
+    ) -> None:
+        self._platform = platform
+        self._traffic = Traffic(platform, identity)
+        dialects = {"openai": OpenAIRows()}
+        batches = Batches(platform, routes, dialects, self._traffic)
+        self._worker = Worker(platform, presence, {KIND: batches}, knows, platform.settings.jobs)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        runs = (self._worker.run(), self._traffic.run(), self._sweep())
+        self._tasks = [asyncio.create_task(run) for run in runs]
+
+    async def close(self) -> None:
+        """Puts back what is not over: another worker goes on with it."""
+        for task in self._tasks:
+            await cancelled(task)
+        self._tasks = []
+
+    async def _sweep(self) -> None:
+        """Clears away what nobody needs any more, now and then, until it is cancelled."""
+        while True:
+            try:
+                await files.sweep(self._platform)
+                await leftovers.sweep(self._platform)
+            except PaddockError as error:
+                log.warning("old files are not cleared away now: %s", error.message)
+            except Exception:
+                log.exception("clearing old files away failed; it is tried again")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+class Follower:
+    """Routes kept as the store has them, in a process that answers no requests."""
+
+    def __init__(self, platform: Platform, attached: Sequence[Deployment], identity: str) -> None:
+        self.routes = Routes(attached)
+        self._sync = Sync(platform, self.routes, identity, platform.settings.workers)
+        self._syncing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._sync.catch_up()
+        self._syncing = asyncio.create_task(self._sync.run())
+
+    async def close(self) -> None:
+        if self._syncing is not None:
+            await cancelled(self._syncing)
+        await self._sync.close()
+
+
+def work(settings: Settings, attached: Sequence[str], announce: Callable[[str], None]) -> None:
+    """Works at jobs until a signal ends it; what it has not finished, another worker goes on with.
+
+    Args:
+        attached: `NAME=URL` of servers that already run.
+        announce: is told, for a person, what goes on.
+
+    Raises:
+        StartupError: the store cannot be opened, an attached server does not answer.
+    """
+    if not settings.jobs:
+        raise StartupError("a worker must run at least one job at once: --jobs 1")
+    log_to_stderr(settings)
+    uvloop.run(_work(settings, attached, announce))
+
+
+async def _work(settings: Settings, specs: Sequence[str], announce: Callable[[str], None]) -> None:
+    stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stopped)
+    attached = [await attach(spec, settings.request_timeout) for spec in specs]
+    names = [one.name for one in attached]
+    platform = await in_thread(lambda: open_platform(settings, (), names))
+    presence = open_presence(settings)
+    follower = Follower(platform, attached, presence.identity)
+    jobs = Jobs(platform, follower.routes, presence, presence.identity, names)
+    try:
+        await follower.start()
+        jobs.start()
+        announce(f"Paddock works at up to {settings.jobs} jobs at once, as {presence.identity}")
+        await stopped
+    finally:
+        await jobs.close()
+        await follower.close()
+        platform.store.close()
+        presence.close()
+
+
+def _stop(stopped: asyncio.Future[None]) -> None:
+    if not stopped.done():
+        stopped.set_result(None)

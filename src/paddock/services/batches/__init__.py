@@ -1,0 +1,1 @@
+"""What a batch is, and what it keeps until it is over."""
