@@ -91,7 +91,7 @@ async def serving_batches(folder: Path, *deployments: Deployment) -> AsyncIterat
         own_api.mount(platform, lambda: False),
     ]
     app = App(mounts, Metrics(lambda: ()), None)
-    http = HttpServer(app, app.refuse, settings.max_body)
+    http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     port = await http.listen("127.0.0.1", 0)
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:

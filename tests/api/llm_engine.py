@@ -105,7 +105,7 @@ async def serving_llm_engine(folder: Path, *served: Deployment) -> AsyncIterator
     routes = Routes(served)
     dialect = mount(routes, platform, completion_routes(routes, ending=ENDING), lambda: app.refusal)
     app = App([dialect], Metrics(routes.all), None)
-    http = HttpServer(app, app.refuse, settings.max_body)
+    http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     port = await http.listen("127.0.0.1", 0)
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:

@@ -101,7 +101,7 @@ async def serving_own(folder: Path) -> AsyncIterator[OwnApi]:
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
     mount = api.mount(platform, lambda: app.refusal is not None)
     app = App([mount], Metrics(lambda: ()), None)
-    http = HttpServer(app, app.refuse, settings.max_body)
+    http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     port = await http.listen("127.0.0.1", 0)
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:

@@ -102,7 +102,7 @@ async def serving(folder: Path, **settings: Any) -> AsyncIterator[Cortecs]:
     platform = Platform(store, chosen, Catalogue(folder), PRICES, open_blobs(chosen), allowed=())
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
     app = App([mount(platform)], Metrics(lambda: ()), None)
-    http = HttpServer(app, app.refuse, chosen.max_body)
+    http = HttpServer(app, app.refuse, chosen.max_body, app.receives)
     port = await http.listen("127.0.0.1", 0)
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:

@@ -80,7 +80,7 @@ def test_the_second_version(found: dict[str, Any]) -> None:
     assert status in ("queued", "running")
     assert (path, model, completed) == ("v2-chat.json", "foal", None)
     assert chat["objects"] == ["chat.completion"] * 2
-    assert "Paris" in chat["said"][0]
+    assert "capital of France" in chat["said"][0]
     assert chat["logprobs"] == [True, True]
     assert found["v2_completions"]["objects"] == ["text_completion"] * 3
     texts = [text for text, _, _ in found["v1_inline"]["output"]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from paddock.errors import PaddockError
 from paddock.inference.deployment import Deployment
@@ -22,6 +22,23 @@ class Answer:
     body: bytes
     failed: bool = False
     tokens: int = 0
+
+
+class Said(NamedTuple):
+    """What an endpoint of OpenAI's answered.
+
+    Attributes:
+        body: as JSON.
+        tokens: of the prompt and the answer together.
+    """
+
+    request_id: str
+    body: bytes
+    tokens: int
+
+
+AskOpenAI = Callable[[str, dict[str, Any], Deployment], Awaitable[Said]]
+"""What the endpoint (`/v1/chat/completions`) answers to a body; raises `PaddockError` for its errors."""
 
 
 class Rows(Protocol):

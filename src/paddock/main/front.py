@@ -51,7 +51,7 @@ def build_gateway(
         ]
     own = own_mount(routes, metrics, lambda: app.refusal, dialects)
     app = App([*dialects, own], metrics, AccessLog(sys.stdout) if settings.access_log else None)
-    http = HttpServer(app, app.refuse, settings.max_body)
+    http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     return app, http
 
 

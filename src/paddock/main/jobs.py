@@ -15,9 +15,11 @@ from paddock.control.batches.traffic import Traffic
 from paddock.control.jobs.worker import Worker
 from paddock.control.presence import Presence
 from paddock.errors import PaddockError, StartupError
-from paddock.gateway.openai.batch_rows import OpenAIRows
+from paddock.gateway.llm_engine.batch_rows import LLMEngineRows
+from paddock.gateway.openai.batch_rows import OpenAIRows, answer
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Deployment, Routes
+from paddock.inference.rows import Rows
 from paddock.main.platforms import open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
 from paddock.runners.threads import in_thread
@@ -46,7 +48,8 @@ class Jobs:
     ) -> None:
         self._platform = platform
         self._traffic = Traffic(platform, identity)
-        dialects = {"openai": OpenAIRows()}
+        dialects: dict[str, Rows] = {"openai": OpenAIRows()}
+        dialects |= dict.fromkeys(("llm_engine.v1", "llm_engine.v2"), LLMEngineRows(answer))
         batches = Batches(platform, routes, dialects, self._traffic)
         self._worker = Worker(platform, presence, {KIND: batches}, knows, platform.settings.jobs)
         self._tasks: list[asyncio.Task[None]] = []

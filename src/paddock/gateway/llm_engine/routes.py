@@ -12,6 +12,7 @@ from paddock.errors import InvalidRequest, PaddockError
 from paddock.gateway.app import Endpoint, Mount, Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine import bodies, completions, endpoints
+from paddock.gateway.llm_engine.batches import batch_routes
 from paddock.gateway.llm_engine.completions import NAME, QUERY
 from paddock.gateway.llm_engine.errors import error_body
 from paddock.gateway.llm_engine.files import file_routes
@@ -63,6 +64,7 @@ def mount(
             *_endpoint_routes(platform),
             *_completion_routes(routes),
             *file_routes(platform),
+            *batch_routes(platform, routes),
             *(_second_version(route) for route in openai),
             Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True, logged=False),
             Route("GET", "/readyz", readyz, "200 once every endpoint serves.", always=True, logged=False),

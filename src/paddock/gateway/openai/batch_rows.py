@@ -18,7 +18,7 @@ from paddock.gateway.openai.generate import generate
 from paddock.gateway.openai.streams import ENDING
 from paddock.gateway.validate import parse
 from paddock.inference.routing import Deployment, Routes
-from paddock.inference.rows import Answer
+from paddock.inference.rows import Answer, Said
 
 JSON = dict[str, Any]
 CHATS, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -41,16 +41,8 @@ class OpenAIRows:
             PaddockError: what the endpoint answers with instead.
         """
         line = orjson.loads(row)
-        endpoint = spec["endpoint"]
-        request = unsent(endpoint)
-        fields = parse(_BODIES[endpoint], orjson.dumps(line["body"]))
-        fields["model"] = deployment.name
-        response = await _respond(request, endpoint, fields, Routes([deployment]))
-        record = request.record
-        return Answer(
-            _answered(line["custom_id"], 200, request.id, response.body),
-            tokens=record.prompt_tokens + record.completion_tokens,
-        )
+        said = await answer(spec["endpoint"], line["body"], deployment)
+        return Answer(_answered(line["custom_id"], 200, said.request_id, said.body), tokens=said.tokens)
 
     def error(self, spec: Mapping[str, Any], row: bytes, number: int, error: PaddockError) -> Answer:
         """A line of the error file, as OpenAI has it: a request that was answered with an error keeps that
@@ -62,6 +54,19 @@ class OpenAIRows:
             return Answer(_UNANSWERED % (_random_id(), orjson.dumps(custom_id), said), failed=True)
         body = _answered(custom_id, error.status, urandom(16).hex(), error_body(error))
         return Answer(body, failed=True)
+
+
+async def answer(endpoint: str, body: JSON, deployment: Deployment) -> Said:
+    """What the endpoint says to a body, whatever its `model` calls the deployment.
+
+    Raises:
+        PaddockError: what the endpoint answers with instead.
+    """
+    request = unsent(endpoint)
+    fields = parse(_BODIES[endpoint], orjson.dumps({**body, "model": deployment.name}))
+    response = await _respond(request, endpoint, fields, Routes([deployment]))
+    record = request.record
+    return Said(request.id, response.body, record.prompt_tokens + record.completion_tokens)
 
 
 async def _respond(request: Request, endpoint: str, fields: JSON, routes: Routes) -> Response:
