@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
-from bench import api, contestants, jobs, overhead, processes, report, servers
+from bench import api, contestants, jobs, processes, report, servers
 from bench.servers import HOST, Server
 
 PIECE = 256 * 1024
@@ -29,9 +30,9 @@ MEGABYTES = 30
 """How much more memory than while it is idle the server may have."""
 COPY = "cp and fsync"
 DIALECTS = {"OpenAI": f"{jobs.OPENAI}/files", "LLM Engine": f"{jobs.LLM_ENGINE}/v1/files"}
-_ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_LONGEST_ESCAPE = 6
-_BEGIN, _END = b'"content":"', b'"}'
+_BEGIN, _END = '"content":"', '"}'
+_WHOLE = re.compile(r"(?:[^\\]++|\\u[0-9a-fA-F]{4}|\\[^u])*+")
+"""As much of a JSON string as ends with no half of an escape."""
 
 
 @dataclass
@@ -76,9 +77,8 @@ def _measure(paddock: Server, folder: Path, megabytes: int, rounds: int) -> None
         ways += _of_dialect(dialect, path, paddock, source, checksum)
     processes.settle(paddock)
     idle = processes.resident(paddock)
-    for turn in range(rounds):
-        # An upload and its download stay beside each other.
-        for way in overhead.rotated(ways[1:3], turn * 0) + ways[3:] + ways[:1]:
+    for _ in range(rounds):
+        for way in ways:
             processes.settle(paddock)
             processes.forget_peak(paddock)
             way.seconds.append(way.run())
@@ -119,39 +119,32 @@ def _of_dialect(dialect: str, path: str, paddock: Server, source: Path, checksum
 
 
 def unescaped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The text of the last field, `content`, of a JSON object that comes in pieces."""
-    held = b""
+    """The text of the last field, `content`, of a JSON object that comes in pieces.
+
+    Raises:
+        RuntimeError: the object has no end.
+    """
+    # Pieces end in the middle of characters, and of escapes.
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    held, begun = "", False
     for piece in pieces:
-        held += piece
-        if _BEGIN in held:
-            break
-    held = held.partition(_BEGIN)[2]
-    for piece in pieces:
-        held += piece
-        # What may be the object's end, or half an escape, waits for more.
-        cut = _safe_end(held)
-        yield _plain(held[:cut])
-        held = held[cut:]
-    if not held.endswith(_END):
+        held += decoder.decode(piece)
+        if not begun:
+            _, begun_by, held = held.partition(_BEGIN) if _BEGIN in held else ("", "", held)
+            begun = bool(begun_by)
+        if begun:
+            found = _WHOLE.match(held, 0, max(0, len(held) - len(_END)))
+            cut = found.end() if found else 0
+            yield _plain(held[:cut])
+            held = held[cut:]
+    if not begun or not held.endswith(_END):
         raise RuntimeError(f"the answer ends with {held[-20:]!r}")
     yield _plain(held.removesuffix(_END))
 
 
-def _safe_end(data: bytes) -> int:
-    cut = max(0, len(data) - _LONGEST_ESCAPE - len(_END))
-    # One backslash before it may be the second of a pair, so that only an even number is no beginning.
-    start = cut
-    while start and cut - start < _LONGEST_ESCAPE and data[start - 1 : start] != b"\\":
-        start -= 1
-    if start and data[start - 1 : start] == b"\\":
-        while start and data[start - 1 : start] == b"\\":
-            start -= 1
-        return start
-    return cut
-
-
-def _plain(data: bytes) -> bytes:
-    return _ESCAPE.sub(lambda found: json.loads(b'"' + found[0] + b'"').encode(), data)
+def _plain(escaped: str) -> bytes:
+    text: str = json.loads(f'"{escaped}"')
+    return text.encode()
 
 
 def _write(path: Path, megabytes: int) -> str:
@@ -160,10 +153,8 @@ def _write(path: Path, megabytes: int) -> str:
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for _ in range(megabytes):
-            line = f'{chance.random()} says "é", a \\ and a tab\t€\n'.encode()
-            data = (line * (MEGABYTE // len(line) + 1))[: MEGABYTE - 1]
-            # A character that is cut in two would be no text.
-            data = data.decode(errors="ignore").encode().ljust(MEGABYTE - 1) + b"\n"
+            line = f'{chance.random()} says "é", a \\, a tab\t, and €, {"which is no more. " * 10}\n'.encode()
+            data = (line * (MEGABYTE // len(line))).ljust(MEGABYTE)
             digest.update(data)
             file.write(data)
     return digest.hexdigest()

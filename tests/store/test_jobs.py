@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 from sqlalchemy.orm import Session
@@ -178,8 +179,7 @@ class TestCancel:
                     assert (asked.state, found.state) == ("cancelled", "cancelled")
                 else:
                     assert (found.state, found.cancel_requested_at is not None) == ("running", True)
-                    ending = Ending("cancelled")
-                    await other.change(lambda session, it=held: work.end(session, it, ending, 1.0))  # type: ignore[misc]
+                    await other.change(partial(work.end, one=held, ending=Ending("cancelled"), now=1.0))
         finally:
             other.close()
 

@@ -37,6 +37,7 @@ class Window:
         self._full = min(self._most, slots + max(1, slots // 8) if slots else FIRST)
         self._usual = self._full
         self._grows = not slots
+        self._tries: list[int] = []
         self._beside = max(1, self._full // 4)
         self._rate = 0.0
         self._best = 0.0
@@ -95,14 +96,18 @@ class Window:
             self._set_full(min(self._usual, self._full * 2))
 
     def _grow(self, rate: float) -> None:
-        if rate >= self._best * BETTER and self._full < self._most:
-            self._best = rate
-            self._set_full(self._full * 2)
-        else:
-            # If the last step brought nothing, it is taken back.
-            self._grows = False
-            self._set_full(self._full if rate >= self._best else self._full // 2)
-        self._usual = self._full
+        """Doubles while that brings more; then tries what lies around the best, and stays with the best."""
+        better = rate >= self._best * BETTER
+        if better:
+            self._best, self._usual = rate, self._full
+        if not self._tries:
+            if better and self._full < self._most:
+                self._set_full(self._full * 2)
+                return
+            self._tries = [self._usual * 3 // 4, self._usual * 3 // 2, 0]
+        following = self._tries.pop(0)
+        self._grows = bool(following)
+        self._set_full(following or self._usual)
 
     def _set_full(self, full: int) -> None:
         self._full = max(1, min(self._most, full))

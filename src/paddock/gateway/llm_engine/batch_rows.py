@@ -1,4 +1,7 @@
-"""The rows of an LLM Engine batch: prompts, which the batch's fields go with, or requests of their own."""
+"""The rows of a batch: prompts are asked as `completions-sync` asks, requests as the second version's routes.
+
+All outputs have their own shapes; an error stands in the place of the output that it prevented.
+"""
 
 from __future__ import annotations
 
@@ -11,62 +14,78 @@ from paddock.engines.parameters import plan
 from paddock.errors import InvalidRequest, PaddockError
 from paddock.gateway import whole
 from paddock.gateway.engine_errors import refused
-from paddock.gateway.llm_engine.completions import NAMES, neutral
+from paddock.gateway.llm_engine.completions import OUR_NAMES, neutral
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.llm_engine.outputs import output
 from paddock.gateway.nobody import unsent
 from paddock.inference import relay
+from paddock.inference.deployment import Deployment
 from paddock.inference.relay import EngineRefused
-from paddock.inference.routing import Deployment
 from paddock.inference.rows import Answer, AskOpenAI
 from paddock.schemas.llm_engine import CompletionSyncV1Request
 
 JSON = dict[str, Any]
 CHATS, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+_PATH = "/v1/llm/completions-sync"
+_ANSWERED_BY_MODEL = "assistant"
 
 
 class LLMEngineRows:
-    """`inference.rows.Rows` for both versions.
+    """`inference.rows.Rows` of both versions, which the second one's content may be as well.
+
+    Rows are what `control.batches.read_llm_engine` writes: a JSON string is a prompt, an object a request.
+    Of what was asked for it needs `fields`, which go with all prompts, and `asked.model_config`.
 
     Args:
-        ask: OpenAI's endpoints, which requests of their own go to.
+        ask_openai: asks what is in OpenAI's shapes.
     """
 
-    def __init__(self, ask: AskOpenAI) -> None:
-        self._ask = ask
+    def __init__(self, ask_openai: AskOpenAI) -> None:
+        self._ask_openai = ask_openai
 
     async def ask(self, spec: Mapping[str, Any], deployment: Deployment, row: bytes, number: int) -> Answer:
-        """A `CompletionOutput` to a prompt, and the endpoint's answer to a request.
-
-        Raises:
-            PaddockError: it has none.
         """
-        content = orjson.loads(row)
-        seed = spec["asked"]["model_config"].get("seed")
-        if isinstance(content, str):
-            return await _complete(spec["fields"], seed, deployment, content)
-        body = _openai_body(content)
-        if seed is not None:
-            body.setdefault("seed", seed)
-        said = await self._ask(CHATS if "messages" in body else COMPLETIONS, body, deployment)
-        return Answer(said.body.replace(b"\n", b" ").replace(b"\r", b" "), tokens=said.tokens)
+        Raises:
+            PaddockError: what the route would answer with instead.
+        """
+        config = spec["asked"]["model_config"]
+        if _is_prompt(row):
+            return await _complete(spec["fields"], config.get("seed"), deployment, orjson.loads(row))
+        body = _body(orjson.loads(row), config, deployment)
+        said = await self._ask_openai(COMPLETIONS if "prompt" in body else CHATS, body, deployment)
+        role = config.get("response_role")
+        answer = said.body if role in (None, _ANSWERED_BY_MODEL) else _with_role(said.body, role)
+        # A line end in JSON, outside its texts, is but a blank.
+        return Answer(answer.replace(b"\n", b" ").replace(b"\r", b" "), tokens=said.tokens)
 
     def error(self, spec: Mapping[str, Any], row: bytes, number: int, error: PaddockError) -> Answer:
-        """An output without text that says why, or an error as OpenAI's endpoints have it."""
-        if isinstance(orjson.loads(row), str):
-            why: JSON = {"code": error.code, "message": error.message}
-            said: JSON = {"text": "", "num_prompt_tokens": None, "num_completion_tokens": 0, "tokens": None}
-            return Answer(orjson.dumps({**said, "error": why}), failed=True)
-        kind = "invalid_request_error" if isinstance(error, InvalidRequest) else "server_error"
-        detail = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
-        return Answer(orjson.dumps({"error": detail}), failed=True)
+        """In the place of a `CompletionOutput` an empty one that says why, which parses as one too; in that
+        of a response the body of an error.
+        """
+        if _is_prompt(row):
+            said: JSON = {
+                "text": "",
+                "num_prompt_tokens": None,
+                "num_completion_tokens": 0,
+                "tokens": None,
+                "error": {"code": error.code, "message": error.message},
+            }
+        else:
+            kind = "invalid_request_error" if error.status < 500 else "server_error"
+            told = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+            said = {"error": told}
+        return Answer(orjson.dumps(said), failed=True)
+
+
+def _is_prompt(row: bytes) -> bool:
+    return row.startswith(b'"')
 
 
 async def _complete(fields: JSON, seed: int | None, deployment: Deployment, prompt: str) -> Answer:
-    """As `completions-sync` does."""
-    body = CompletionSyncV1Request.model_validate({**fields, "prompt": prompt})
-    request = unsent(COMPLETIONS)
-    with own_fields(NAMES):
+    # They were checked when they were read, all but the prompt.
+    body = CompletionSyncV1Request.model_construct(**fields, prompt=prompt)
+    request = unsent(_PATH)
+    with own_fields(OUR_NAMES):
         asked = neutral(body, attached=deployment.engine == "attached", stream=False)
         if seed is not None:
             asked["seed"] = seed
@@ -79,15 +98,31 @@ async def _complete(fields: JSON, seed: int | None, deployment: Deployment, prom
         said = output(answer, with_tokens=bool(body.return_token_log_probs))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
-    tokens = request.record.prompt_tokens + request.record.completion_tokens
-    return Answer(orjson.dumps(said), tokens=tokens)
+    record = request.record
+    return Answer(orjson.dumps(said), tokens=record.prompt_tokens + record.completion_tokens)
 
 
-def _openai_body(content: JSON) -> JSON:
-    """The request as OpenAI's endpoints take it."""
-    body = {name: value for name, value in content.items() if value is not None}
-    described = (body.get("response_format") or {}).get("json_schema")
-    if isinstance(described, dict) and "schema_" in described:
-        # The published client's own name for it, which it does not translate.
-        described["schema"] = described.pop("schema_")
+def _body(row: JSON, config: Mapping[str, Any], deployment: Deployment) -> JSON:
+    """A request without its nulls, which count as not sent, and with the seed of the whole batch.
+
+    Raises:
+        InvalidRequest: it asks for another model than the batch.
+    """
+    body = {name: value for name, value in row.items() if value is not None}
+    model = body.pop("model", None)
+    if model not in (None, config["model"], deployment.name, deployment.model):
+        raise InvalidRequest(
+            f"model must be {config['model']!r}, the batch's, or left out, not {str(model)[:200]!r}",
+            param="model",
+        )
+    if config.get("seed") is not None:
+        body.setdefault("seed", config["seed"])
     return body
+
+
+def _with_role(answer: bytes, role: str) -> bytes:
+    said = orjson.loads(answer)
+    for choice in said["choices"]:
+        if "message" in choice:
+            choice["message"]["role"] = role
+    return orjson.dumps(said)

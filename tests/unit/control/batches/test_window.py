@@ -22,7 +22,9 @@ def bend(half: float, rate: float = 4000.0) -> Curve:
 
 def peak(rows: int, rate: float = 1000.0) -> Curve:
     """Grows evenly up to so many rows, and gets slower with more."""
-    return lambda count: plateau(rows, rate)(count) * (1 if count <= rows else max(0.3, 1 - 0.02 * (count - rows)))
+    return lambda count: (
+        plateau(rows, rate)(count) * (1 if count <= rows else max(0.3, 1 - 0.02 * (count - rows)))
+    )
 
 
 CURVES = {
@@ -48,7 +50,7 @@ class TestAlone:
         curve = CURVES[name]
         told = run(Window(0, MOST), curve, 150.0)
         best = max(curve(count) for count in range(1, MOST + 1))
-        assert told.rate(100.0, 150.0) >= 0.9 * best
+        assert curve(told.limits[-1][2]) >= 0.9 * best
 
     @pytest.mark.parametrize("most", [1, 2, 3, 5, 100])
     def test_is_never_more_than_there_may_be(self, most: int) -> None:
@@ -64,6 +66,12 @@ class TestAlone:
         window.answered(5000.0, 1.0, True)
         window.answered(9000.0, 1.0, True)
         assert window.limit(9000.0, 0, -math.inf) == before
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_finds_it_though_answers_differ_in_length(self, seed: int) -> None:
+        curve = bend(20)
+        told = run(Window(0, MOST), curve, 300.0, seed=seed, spread=0.95)
+        assert curve(told.limits[-1][2]) >= 0.8 * curve(MOST)
 
 
 class TestBesidePeople:
@@ -103,8 +111,9 @@ class TestBesidePeople:
         assert told.rate(70.0, 100.0) >= 0.95 * told.rate(5.0, 30.0)
 
     def test_what_was_answered_beside_them_does_not_teach_how_much_is_best(self) -> None:
-        told = run(Window(0, MOST), plateau(64), 150.0, people=lambda now: 4 if now < 60 else 0)
-        assert told.rate(110.0, 150.0) >= 0.9 * 1000.0
+        curve = plateau(64)
+        told = run(Window(0, MOST), curve, 150.0, people=lambda now: 4 if now < 60 else 0)
+        assert curve(told.limits[-1][2]) >= 0.9 * curve(64)
 
 
 class TestRefused:
@@ -121,6 +130,15 @@ class TestRefused:
         for turn in range(20):
             window.refused(turn * REFUSED_SECONDS / 20)
         assert window.limit(0.0, 0, -math.inf) == once
+
+    def test_is_got_over(self) -> None:
+        window = Window(32, MOST)
+        before = window.limit(0.0, 0, -math.inf)
+        for turn in range(5):
+            window.refused(turn * (REFUSED_SECONDS + 1))
+        assert window.limit(15.0, 0, -math.inf) < before // 4
+        told = run(window, plateau(32), 300.0)
+        assert told.limits[-1][2] >= 0.9 * before
 
     def test_never_to_nothing(self) -> None:
         window = Window(32, MOST)
