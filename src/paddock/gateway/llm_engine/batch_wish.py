@@ -111,11 +111,6 @@ def refuse_unknown(body: BaseModel, within: str = "", beside: Collection[str] = 
 
 def _refuse(given: JSON, config: JSON) -> None:
     refuse_engine_fields({name: value for name, value in config.items() if name != "seed"})
-    if config.get("response_role", "assistant") != "assistant":
-        raise UnsupportedParameter(
-            'model_config.response_role must be "assistant" or left out: answers have no other role',
-            param="model_config.response_role",
-        )
     if "tool_config" in given:
         raise UnsupportedParameter(
             "tool_config cannot be honoured: no code is run on what a model says; leave it out",

@@ -33,7 +33,7 @@ STREAM: TypeAdapter[CompletionStreamV1Request] = TypeAdapter(CompletionStreamV1R
 NAME = "model_endpoint_name"
 QUERY: Mapping[str, str] = {NAME: "Name of the model endpoint to ask."}
 
-NAMES = {
+OUR_NAMES = {
     "model": NAME,
     "stop": "stop_sequences",
     "max_tokens": "max_new_tokens",
@@ -145,7 +145,7 @@ def endpoint_name(request: Request, body: Body) -> str:
 async def _plan(request: Request, body: Body, routes: Routes, *, stream: bool) -> tuple[Deployment, Plan]:
     name = endpoint_name(request, body)
     _refuse_unknown(body)
-    with own_fields(NAMES):
+    with own_fields(OUR_NAMES):
         deployment = routes.resolve(name)
         request.record.model = deployment.name
         fields = neutral(body, attached=deployment.engine == "attached", stream=stream)
