@@ -35,7 +35,7 @@ def main() -> None:
     servers.end_on_sigterm()
     how = (
         f"OpenAI batches of {FEW:,} chats with answers of up to {TOKENS} tokens, {batches} before and"
-        f" {batches} after one of {many:,}; medians. Memory is the resident one of the server's process. The stub"
+        f" {batches} after one of {many:,}; medians. Memory is what the server has resident. The stub"
         " engine answers faster than anything can be asked, so that it shows what the server itself takes."
     )
     report.header("Large batches", how)

@@ -1,4 +1,4 @@
-"""A gigabyte stored and read back through both dialects: the server's memory, and the time beside that of a copy.
+"""A gigabyte stored and read back in both dialects: the server's memory, and its time beside a copy's.
 
 `python -m bench.files [--quick] [--megabytes 1024] [--rounds 3]`.
 """

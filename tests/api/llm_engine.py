@@ -100,7 +100,9 @@ async def serving_llm_engine(folder: Path, *served: Deployment) -> AsyncIterator
     """The dialect over an empty store in `folder` and these served models, while the block lasts."""
     store = Store(f"sqlite:///{folder / 'store.db'}")
     settings = Settings(data_dir=folder, access_log=False)
-    platform = Platform(store, settings, Catalogue(folder), HardwareConfig(), open_blobs(settings), allowed=())
+    platform = Platform(
+        store, settings, Catalogue(folder), HardwareConfig(), open_blobs(settings), allowed=()
+    )
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
     routes = Routes(served)
     dialect = mount(routes, platform, completion_routes(routes, ending=ENDING), lambda: app.refusal)

@@ -134,7 +134,9 @@ class TestEventStream:
 
     async def test_changes_of_other_processes_are_seen(self, own: OwnApi) -> None:
         store = Store(own.platform.store.url)
-        other = Platform(store, own.platform.settings, own.platform.catalogue, own.platform.hardware, own.platform.blobs)
+        other = Platform(
+            store, own.platform.settings, own.platform.catalogue, own.platform.hardware, own.platform.blobs
+        )
         try:
             async with following(own, "/events?follow=true") as stream:
                 await deployments.create(other, LOCAL, CreateDeployment(model="foal", name="elsewhere"))

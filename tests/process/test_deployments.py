@@ -88,7 +88,9 @@ class Place:
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     settings = Settings(data_dir=tmp_path, start_timeout=30.0, scale_down_after=0.2)
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    platform = Platform(store, settings, Catalogue(tmp_path), HardwareConfig(core_sharing=32), open_blobs(settings))
+    platform = Platform(
+        store, settings, Catalogue(tmp_path), HardwareConfig(core_sharing=32), open_blobs(settings)
+    )
     runner, presence, routes = LocalRunner(tmp_path), Presence(tmp_path), Routes()
     controller = Controller(platform, runner, presence)
     sync = Sync(platform, routes, presence.identity)

@@ -86,7 +86,7 @@ async def until(condition: Callable[[], object]) -> None:
 async def over(platform: Platform, job: Job, seconds: float = SECONDS) -> Job:
     """The job once it is over."""
     async with asyncio.timeout(seconds):
-        while (found := await look(platform, job.id)).unfinished:
+        while (found := await look(platform, job.id)).unfinished:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return found
 
@@ -154,7 +154,7 @@ class TestWork:
         job = await post(platform)
         async with at_work(platform, Scripted(script)):
             async with asyncio.timeout(5):
-                while (await look(platform, job.id)).message != "reading":
+                while (await look(platform, job.id)).message != "reading":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
 
@@ -297,7 +297,7 @@ class TestStore:
         job = await post(platform)
         async with at_work(platform, Scripted(script)):
             async with asyncio.timeout(SECONDS):
-                while not (found := await look(platform, job.id)).message.startswith("paused"):
+                while not (found := await look(platform, job.id)).message.startswith("paused"):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert str(error) in found.message
             broken = False

@@ -16,11 +16,14 @@ from paddock.engines.llama_cpp import parameters as llama_cpp
 from paddock.engines.llama_cpp import special_tokens, stops
 from paddock.engines.llama_cpp.guided import check_schema, guide, safe_tools
 from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.inference.deployment import in_background
 from paddock.inference.routing import Deployment
 
 JSON = dict[str, Any]
 SOON = 1.0
 """Seconds in which an engine must stop for a caller who has left."""
+SOON_ENOUGH = 5.0
+"""The same where the caller is a batch, which leaves nothing unfinished unless it is cancelled."""
 PROMPT_BYTES_LIKE_A_TOKEN = 32
 """To read so much of a prompt, some eight tokens, takes about as long as to make one."""
 MAX_CHOICES = 2048
@@ -151,7 +154,10 @@ def _is_brief(deployment: Deployment, base: JSON, part: Part) -> bool:
     if "max_tokens" not in base or "logprobs" in base:
         # With a stop string a whole answer lacks log probabilities of tokens that it has the text of.
         return False
-    return deployment.longest(base["max_tokens"] + len(part.body) // PROMPT_BYTES_LIKE_A_TOKEN) <= SOON
+    tokens = base["max_tokens"] + len(part.body) // PROMPT_BYTES_LIKE_A_TOKEN
+    if in_background.get():
+        return deployment.pace.longest(tokens) <= SOON_ENOUGH
+    return deployment.longest(tokens) <= SOON
 
 
 def dump(body: JSON) -> bytes:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 
 from paddock.errors import RateLimited, Unavailable
 from paddock.inference import deployment as module
-from paddock.inference.deployment import Deployment, Replica
+from paddock.inference.deployment import Deployment, Replica, in_background
 from paddock.inference.upstream import Upstream
 
 
@@ -187,3 +189,66 @@ class TestServes:
         assert deployment(replica()).serves
         assert deployment(asleep=True).serves
         assert not deployment().serves
+
+
+def of_a_batch(one: Deployment) -> asyncio.Task[Replica]:
+    """A request that waits, for which nobody waits."""
+
+    async def wait() -> Replica:
+        in_background.set(True)
+        return await one.wait()
+
+    return asyncio.create_task(wait())
+
+
+class TestBackground:
+    def test_is_in_flight_but_no_demand(self) -> None:
+        one = deployment(replica())
+        batch = copy_context()
+        batch.run(in_background.set, True)
+        taken = batch.run(one.take)
+        assert taken
+        assert (one.in_flight, one.background, one.demand) == (1, 1, 0)
+        assert (one.peak, one.used, one.asked_at) == (0, False, -math.inf)
+        mine = one.take()
+        assert mine
+        assert (one.in_flight, one.demand, one.peak, one.used) == (2, 1, 1, True)
+        assert one.asked_at > -math.inf
+        batch.run(one.leave, taken)
+        assert (one.in_flight, one.background, one.demand) == (1, 0, 1)
+        one.leave(mine)
+        assert (one.in_flight, one.background, one.demand) == (0, 0, 0)
+
+    def test_fills_replicas_as_any_other(self) -> None:
+        one = deployment(replica(limit=1))
+        batch = copy_context()
+        batch.run(in_background.set, True)
+        assert batch.run(one.take)
+        with pytest.raises(RateLimited):
+            batch.run(one.take)
+        assert (one.in_flight, one.background) == (1, 1)
+
+    async def test_waits_without_being_demand(self) -> None:
+        one = deployment()
+        task = of_a_batch(one)
+        mine = await waiting(one)
+        while one.waiting < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert (one.demand, one.background, one.peak) == (1, 1, 1)
+        one.set_replicas([replica()])
+        one.leave(await mine)
+        await task
+        assert (one.waiting, one.in_flight, one.background, one.demand) == (0, 1, 1, 0)
+
+    async def test_leaves_nothing_when_it_is_given_up(self) -> None:
+        one = deployment(patience=0.01)
+        task = of_a_batch(one)
+        with pytest.raises(Unavailable):
+            await task
+        assert (one.waiting, one.background, one.demand, one.used) == (0, 0, 0, False)
+        task = of_a_batch(one)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (one.waiting, one.background) == (0, 0)

@@ -103,7 +103,8 @@ async def _complete(fields: JSON, seed: int | None, deployment: Deployment, prom
 
 
 def _body(row: JSON, config: Mapping[str, Any], deployment: Deployment) -> JSON:
-    """A request without its nulls, which count as not sent, and with the seed of the whole batch.
+    """A request as OpenAI's endpoints take it: without nulls, which count as not sent, and with the batch's
+    seed.
 
     Raises:
         InvalidRequest: it asks for another model than the batch.
@@ -117,6 +118,11 @@ def _body(row: JSON, config: Mapping[str, Any], deployment: Deployment) -> JSON:
         )
     if config.get("seed") is not None:
         body.setdefault("seed", config["seed"])
+    wanted = body.get("response_format")
+    described = wanted.get("json_schema") if isinstance(wanted, dict) else None
+    if isinstance(described, dict) and "schema_" in described:
+        # The published client's own name for it, which it does not translate.
+        described["schema"] = described.pop("schema_")
     return body
 
 

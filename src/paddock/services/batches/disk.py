@@ -37,8 +37,7 @@ def beginning(spot: Spot, most: int, param: str) -> tuple[int, bytes]:
     Raises:
         InvalidRequest: it is not there, is no regular file, or cannot be read.
     """
-    with _told(spot, param), contextlib.closing(_open(spot)) as file:
-        _refuse_special(spot, file, param)
+    with _told(spot, param), contextlib.closing(_open(spot, param)) as file:
         return os.fstat(file.fileno()).st_size, file.read(most)
 
 
@@ -127,8 +126,7 @@ class _Reader:
                 return b""
             if self._file is None:
                 with _told(self._spot, self._param):
-                    self._file = _open(self._spot)
-                _refuse_special(self._spot, self._file, self._param)
+                    self._file = _open(self._spot, self._param)
                 self._file.seek(self._offset)
             try:
                 return self._file.read(PIECE) or b""
@@ -194,9 +192,10 @@ class _Writer:
 
     def _is_same(self) -> bool:
         ours = self._opened()
-        with contextlib.closing(FileIO(os.open(self._spot.name, _READ, dir_fd=self._folder), "rb")) as theirs:
-            status = os.fstat(theirs.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size != os.fstat(ours.fileno()).st_size:
+        if (found := _regular(self._spot.name, self._folder)) is None:
+            return False
+        with contextlib.closing(found) as theirs:
+            if os.fstat(theirs.fileno()).st_size != os.fstat(ours.fileno()).st_size:
                 return False
             ours.seek(0)
             while piece := ours.read(PIECE):
@@ -227,14 +226,23 @@ def _folder(spot: Spot) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _open(spot: Spot) -> FileIO:
+def _open(spot: Spot, param: str) -> FileIO:
     with _folder(spot) as folder:
-        return FileIO(os.open(spot.name, _READ, dir_fd=folder), "rb")
-
-
-def _refuse_special(spot: Spot, file: FileIO, param: str) -> None:
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file = _regular(spot.name, folder)
+    if file is None:
         raise InvalidRequest(f"{param}: {spot.path} is not a regular file", param=param)
+    return file
+
+
+def _regular(name: str, folder: int) -> FileIO | None:
+    """None if it is a folder, a link or a device."""
+    if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        return None
+    descriptor = os.open(name, _READ, dir_fd=folder)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return FileIO(descriptor, "rb")
+    os.close(descriptor)
+    return None
 
 
 def _is_there(name: str, folder: int) -> bool:
@@ -267,8 +275,6 @@ def _told(spot: Spot, param: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise InvalidRequest(f"{param}: there is no file {spot.path}", param=param) from None
-    except IsADirectoryError:
-        raise InvalidRequest(f"{param}: {spot.path} is a folder, not a file", param=param) from None
     except OSError as error:
         raise InvalidRequest(
             f"{param}: {spot.path} cannot be read: {error.strerror or error}", param=param

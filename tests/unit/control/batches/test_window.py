@@ -22,9 +22,7 @@ def bend(half: float, rate: float = 4000.0) -> Curve:
 
 def peak(rows: int, rate: float = 1000.0) -> Curve:
     """Grows evenly up to so many rows, and gets slower with more."""
-    return lambda count: (
-        plateau(rows, rate)(count) * (1 if count <= rows else max(0.3, 1 - 0.02 * (count - rows)))
-    )
+    return lambda count: plateau(rows, rate)(count) * min(1.0, max(0.3, 1 - 0.02 * (count - rows)))
 
 
 CURVES = {
