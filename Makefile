@@ -57,6 +57,11 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.rolling
 	$(BIN)/python -m bench.restarts
 	$(BIN)/python -m bench.many
+	$(BIN)/python -m bench.batches
+	$(BIN)/python -m bench.batch_size
+	$(BIN)/python -m bench.batch_kills
+	$(BIN)/python -m bench.batch_online
+	$(BIN)/python -m bench.files
 
 clean:  ## Remove what these commands installed
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

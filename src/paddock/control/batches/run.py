@@ -118,6 +118,8 @@ class Run:
         self._suspects += 1
         try:
             async with self._turn:
+                while len(self._asking) > self._suspects:
+                    await asyncio.sleep(LOOK_SECONDS)
                 return await self._until_answered(number, row)
         except EngineLost as error:
             return self._rows.error(self._spec, row, number, error)

@@ -83,10 +83,8 @@ class Requests:
             )
         chat = row.get("messages") is not None
         if chat is (row.get("prompt") is not None):
-            said = "has both" if chat else "needs"
-            return Fault(
-                "invalid_request", str(number), f"request {number} {said} messages or a prompt: say one"
-            )
+            wrong = "has both messages and a prompt" if chat else "has neither messages nor a prompt"
+            return Fault("invalid_request", str(number), f"request {number} {wrong}: give one of them")
         if self._chat is None:
             self._chat = chat
         if chat is not self._chat:
