@@ -13,7 +13,8 @@ OPENAI, LLM_ENGINE = "/v1", "/llm-engine"
 DAY = "24h"
 BOUNDARY = "----paddock-bench-5f1c"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
-_STEP = 0.01
+_STEP = 0.1
+"""Seconds between two questions how far a batch is: a client that asks all the time slows it."""
 
 
 def upload(client: Api, content: bytes, name: str = "input.jsonl") -> str:

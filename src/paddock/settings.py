@@ -57,8 +57,9 @@ class Settings:
     )
     allow_path: str | None = _setting(
         None,
-        "Folders below which callers may name models, separated by `:`. Without it any path may be named"
-        " while the server listens on loopback, and none otherwise.",
+        "Folders below which callers may name models and the files of batches, separated by `:`; also `s3://`"
+        " addresses, for batches. Without it any model may be named while the server listens on loopback, and"
+        " none otherwise.",
     )
     engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from paddock.errors import InvalidRequest, JobFailed, NotFound
+from paddock.errors import InvalidRequest, JobFailed, NotFound, UnsupportedParameter
 from paddock.services import files
 from paddock.services.batches import places
 from paddock.services.batches.places import Source, Target
@@ -203,13 +204,17 @@ class TestS3:
         await places.discard(platform, JOB, output("s3", address))
 
     async def test_what_is_not_there(self, platform: Platform, bucket: str) -> None:
-        with pytest.raises(InvalidRequest, match="there is no object"):
-            await places.find_input(platform, LOCAL, f"{bucket}/nothing")
-        with pytest.raises(InvalidRequest, match="cannot be read"):
-            await places.find_input(platform, LOCAL, "s3://no-such-bucket/nothing")
+        for address in (f"{bucket}/nothing", "s3://no-such-bucket/nothing"):
+            with pytest.raises(InvalidRequest, match="there is no object"):
+                await places.find_input(platform, LOCAL, address)
         with pytest.raises(InvalidRequest) as raised:
             await places.find_output(platform, LOCAL, JOB, "s3://no-such-bucket/nothing")
         assert raised.value.code == "output_not_writable"
+
+    async def test_without_what_speaks_it(self, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "paddock.store.blobs.s3", None)
+        with pytest.raises(UnsupportedParameter, match=r"pip install 'paddock\[s3\]'"):
+            await places.find_input(platform, LOCAL, "s3://bucket/x")
 
     async def test_the_servers_own(self, platform: Platform, bucket: str) -> None:
         keeping = with_settings(platform, blobs=f"{bucket}/own")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from paddock.control.presence import Presence
 from paddock.errors import StartupError
+from paddock.services.batches.paths import allowed
 from paddock.services.hardware import parse_config
 from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
@@ -58,7 +58,7 @@ def open_presence(settings: Settings) -> Presence:
 def allowed_paths(settings: Settings) -> tuple[Path, ...] | None:
     """Folders below which callers may name models; None for any: then only this machine's users call."""
     if settings.allow_path is not None:
-        return tuple(Path(part).expanduser() for part in settings.allow_path.split(os.pathsep) if part)
+        return tuple(Path(folder) for folder in allowed(settings).folders)
     return None if is_loopback(settings.host) else ()
 
 

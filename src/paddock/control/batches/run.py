@@ -119,7 +119,7 @@ class Run:
         try:
             async with self._turn:
                 while len(self._asking) > self._suspects:
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await self._change()
                 return await self._until_answered(number, row)
         except EngineLost as error:
             return self._rows.error(self._spec, row, number, error)

@@ -34,7 +34,7 @@ class Window:
     def __init__(self, slots: int, most: int) -> None:
         self._most = max(1, most)
         # One that ends is followed at once by one that waits in the engine.
-        self._full = min(self._most, slots + max(1, slots // 8) if slots else FIRST)
+        self._full = min(self._most, slots + max(1, slots // 4) if slots else FIRST)
         self._usual = self._full
         self._grows = not slots
         self._tries: list[int] = []

@@ -65,7 +65,7 @@ def choose_engine(llama_server: Path | None) -> Engine:
 
 def connections(slots: int) -> int:
     """Connections that one gateway process may have open: the engine has a thread for each, idle ones too."""
-    return slots + 4
+    return slots + 8
 
 
 def flags(options: EngineOptions, port: int, host: str = LOOPBACK) -> list[str]:

@@ -168,6 +168,11 @@ class _Version:
                     raise UnsupportedParameter(
                         f"{_MODEL}: {found.name!r} makes embeddings only", param=_MODEL
                     )
+                if found.engine == "attached" and replicas > 1:
+                    raise UnsupportedParameter(
+                        f"data_parallelism must be 1: {found.name!r} is a server that somebody else runs",
+                        param="data_parallelism",
+                    )
                 return found.name if found.engine == "attached" else ""
         asked = CreateDeployment(**wish.fields, min_workers=replicas, max_workers=replicas)
         known = await self._platform.store.read(nodes)

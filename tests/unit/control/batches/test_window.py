@@ -41,7 +41,7 @@ class TestAlone:
         window = Window(slots, MOST)
         told = run(window, plateau(slots, 100.0 * slots), 40.0)
         limits = {limit for _, _, limit in told.limits}
-        assert limits == {slots + max(1, slots // 8)}
+        assert limits == {slots + max(1, slots // 4)}
 
     @pytest.mark.parametrize("name", CURVES)
     def test_finds_what_is_best_where_nothing_is_told(self, name: str) -> None:
@@ -90,7 +90,7 @@ class TestBesidePeople:
             spread=0.5,
             people=lambda now: 2 if now > 20 and now % 1.0 < 0.6 else 0,
         )
-        full = slots + max(1, slots // 8)
+        full = slots + max(1, slots // 4)
         beside = [limit for at, _, limit in told.limits if at > 20]
         assert min(beside) >= 1
         assert max(beside) <= max(1, full // 3)
