@@ -60,7 +60,7 @@ def main() -> None:
     how = (
         f"A chat of {ONLINE_TOKENS} tokens each second, whole and streamed in turns, whether or not the one"
         f" before is answered; for {seconds} s without a batch, then {seconds} s of a batch alone, then both;"
-        f" {rounds} rounds. The batch's answers have up to {TOKENS} tokens. Ratios are medians of the rounds'."
+        f" {rounds} rounds. The batch's answers have up to {TOKENS} tokens. Ratios are medians of theirs."
     )
     report.header("Online beside a batch", how)
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from bench import files, jobs, prompts
+from bench import files, jobs, killed_batches, prompts
 
 
 def cut(data: bytes, size: int) -> Iterator[bytes]:
@@ -50,3 +50,49 @@ class TestAnswers:
         lines = b'{"custom_id":"row-0","response":{"status_code":429,"body":{}},"error":null}\n'
         with pytest.raises(RuntimeError, match="429"):
             jobs.answers(lines)
+
+
+def line(number: int, answer: str, status: int = 200) -> bytes:
+    body = {"choices": [{"message": {"content": answer}}]}
+    row = {"custom_id": prompts.custom_id(number), "response": {"status_code": status, "body": body}}
+    return json.dumps(row).encode()
+
+
+class TestFaults:
+    ASKED = ("a", "b")
+    SAID: Mapping[str, list[str]] = {"a": ["A"], "b": ["B", "BB"]}
+
+    def test_a_right_output_has_none(self) -> None:
+        assert not killed_batches.faults([line(0, "A"), line(1, "BB")], self.ASKED, self.SAID)
+
+    @pytest.mark.parametrize(
+        ("lines", "count", "why"),
+        [
+            ([line(0, "A")], 1, "where row-1 should be"),
+            ([line(1, "B"), line(0, "A")], 2, "where row-0 should be"),
+            ([line(0, "A"), line(1, "B"), line(1, "B")], 1, "there is row-1 too"),
+            ([line(0, "A"), line(1, "B", 500)], 1, "row-1 is"),
+            ([line(0, "B"), line(1, "A")], 2, "is answered 'B'"),
+            ([line(0, "A"), line(1, "never said")], 1, "is answered 'never said'"),
+        ],
+    )
+    def test_what_is_wrong_is_told(self, lines: list[bytes], count: int, why: str) -> None:
+        found = killed_batches.faults(lines, self.ASKED, self.SAID)
+        assert len(found) == count
+        assert why in found[0]
+
+    def test_some_answers_may_be_new_but_not_another_prompts(self) -> None:
+        assert not killed_batches.faults([line(0, "A"), line(1, "new")], self.ASKED, self.SAID, 0.5)
+        assert killed_batches.faults([line(0, "A"), line(1, "A")], self.ASKED, self.SAID, 0.5)
+
+
+class TestRepeated:
+    def test_counts_what_each_kill_made_be_asked_again(self) -> None:
+        assert killed_batches.repeated("abc" + "bcd" + "e", [3, 6]) == [2, 0]
+
+    def test_without_kills_nothing_is_asked_twice(self) -> None:
+        assert killed_batches.repeated("abc", []) == [0]
+        assert killed_batches.repeated("aba", []) == [1]
+
+    def test_what_is_asked_twice_before_any_kill_is_not_lost(self) -> None:
+        assert killed_batches.repeated("aab" + "b", [3]) == [2]
