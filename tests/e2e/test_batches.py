@@ -128,7 +128,7 @@ class TestOpenAI:
     def test_a_file_that_a_batch_reads_stays(self, server: Server) -> None:
         client = client_of(server)
         batch = begin(client, b"".join(line(number) for number in range(3000)))
-        with pytest.raises(openai.ConflictError, match="file_in_use"):
+        with pytest.raises(openai.ConflictError, match="which is not over"):
             client.files.delete(batch.input_file_id)
         client.batches.cancel(batch.id)
         until_over(client, batch)
