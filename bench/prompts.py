@@ -37,6 +37,11 @@ def word(number: int) -> str:
     return said
 
 
+def is_told(prompt: str, answer: str) -> bool:
+    """Whether the answer has the word in it that is the prompt's alone, which most have."""
+    return prompt.rstrip(".").rpartition(" ")[2] in answer.lower()
+
+
 def body(path: str, prompt: str, tokens: int, model: str) -> dict[str, Any]:
     """What is asked of `CHATS` or `TEXTS`: up to so many tokens, always the likeliest ones."""
     said = {"messages": [{"role": "user", "content": prompt}]} if path == CHATS else {"prompt": prompt}

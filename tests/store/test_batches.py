@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from paddock.control.batches.keeper import Keeper
 from paddock.control.batches.lines import rows
 from paddock.control.batches.run import Run
 from paddock.control.batches.traffic import Traffic
+from paddock.control.batches.window import Window
 from paddock.control.jobs.shift import Shift
 from paddock.errors import (
     ContextLengthExceeded,
@@ -44,6 +46,8 @@ from paddock.store.tables import JobAnswerRow, JobRow
 from tests.store.posts import look, post, take
 
 Ask = Callable[[int, Deployment], Any]
+FULL = Window(8, 1024).limit(0.0, 0, -math.inf)
+"""Rows at once at a model that has eight slots."""
 
 
 def model(slots: int = 8) -> Deployment:
@@ -359,7 +363,7 @@ class TestRun:
 
         dialect = Scripted(ask)
         await here.run(dialect)
-        assert dialect.most == 9
+        assert dialect.most == FULL
         assert dialect.asked == list(range(60))
 
     async def test_what_the_engine_has_no_room_for_is_asked_again(
@@ -438,22 +442,22 @@ class TestRun:
         whole = deployment.replicas
         at: set[int] = set()
         beside: list[tuple[int, set[int]]] = []
-        lost = False
+        lost, last = False, FULL - 1
 
         async def ask(number: int, there: Deployment) -> None:
             nonlocal lost
             at.add(number)
             beside.append((number, set(at)))
             try:
-                if lost or number > 8:
+                if lost or number > last:
                     await asyncio.sleep(0.01)
                     return
                 await asyncio.sleep(0.01)
-                if number == 7:
+                if number == 0:
                     there.replicas = []
                     asyncio.get_running_loop().call_later(0.1, setattr, there, "replicas", whole)
                 await asyncio.sleep(0.01)
-                if number == 8:
+                if number == last:
                     return
                 await asyncio.sleep(0.02)
                 asyncio.get_running_loop().call_soon(end)
@@ -471,8 +475,8 @@ class TestRun:
         for number, others in beside:
             if number in seen:
                 assert others == {number}
-            elif number > 8:
-                assert all(other > 8 for other in others)
+            elif number > last:
+                assert all(other > last for other in others)
             seen.add(number)
 
     @pytest.mark.parametrize("asks", [0, 5])
@@ -507,7 +511,7 @@ class TestRun:
         dialect = Scripted(lambda *_: asyncio.sleep(60))
         run = Run(dialect, {}, here.place, traffic, Keeper(here.shift, kept))  # type: ignore[arg-type]
         going = asyncio.create_task(run.run(rows(in_pieces(text_of(50)), 0, 0)))
-        while dialect.at_once < 9:  # noqa: ASYNC110
+        while dialect.at_once < FULL:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         assert not traffic.room(here.place.found)
         going.cancel()

@@ -85,6 +85,10 @@ class TestFaults:
         assert not killed_batches.faults([line(0, "A"), line(1, "new")], self.ASKED, self.SAID, 0.5)
         assert killed_batches.faults([line(0, "A"), line(1, "A")], self.ASKED, self.SAID, 0.5)
 
+    def test_what_many_prompts_are_answered_is_not_another_prompts(self) -> None:
+        said = {"a": ["who knows"], "b": ["B"]}
+        assert not killed_batches.faults([line(0, "who knows"), line(1, "who knows")], self.ASKED, said, 0.5)
+
 
 class TestRepeated:
     def test_counts_what_each_kill_made_be_asked_again(self) -> None:

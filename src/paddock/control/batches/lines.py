@@ -10,11 +10,13 @@ LONGEST_LINE = 32 * 2**20
 """Bytes; as much as a request's body may have by default."""
 
 
-async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
+async def lines(
+    pieces: AsyncIterator[bytes], longest: int = LONGEST_LINE
+) -> AsyncIterator[tuple[int, bytes]]:
     """Each line without its end, blank ones too, and where in the text the next one begins.
 
     Raises:
-        InvalidRequest: a line is longer than `LONGEST_LINE`.
+        InvalidRequest: a line is longer than `longest` bytes.
     """
     rest = b""
     offset = 0
@@ -23,8 +25,8 @@ async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]
         for line in whole:
             offset += len(line) + 1
             yield offset, line
-        if len(rest) > LONGEST_LINE:
-            raise InvalidRequest(f"a line is longer than {LONGEST_LINE} bytes", code="line_too_long")
+        if len(rest) > longest:
+            raise InvalidRequest(f"a line is longer than {longest} bytes", code="line_too_long")
     if rest:
         yield offset + len(rest), rest
 

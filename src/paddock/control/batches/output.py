@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 
 from paddock.control.batches.keeper import entries
@@ -17,7 +18,7 @@ async def answers(
 ) -> AsyncIterator[tuple[bool, bytes]]:
     """(failed, body) of every row that has an answer."""
     for segment in kept.segments:
-        async for _, line in lines(platform.blobs.read(segment.blob)):
+        async for _, line in lines(platform.blobs.read(segment.blob), sys.maxsize):
             yield line[:1] == journal.FAILED, line[1:]
     async for entry in entries(platform.store, job_id, kept.end, total):
         yield entry.failed, entry.body
