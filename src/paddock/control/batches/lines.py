@@ -10,14 +10,13 @@ LONGEST_LINE = 32 * 2**20
 """Bytes; as much as a request's body may have by default."""
 
 
-async def lines(
-    pieces: AsyncIterator[bytes], longest: int = LONGEST_LINE
-) -> AsyncIterator[tuple[int, bytes]]:
+async def lines(pieces: AsyncIterator[bytes], longest: int | None = None) -> AsyncIterator[tuple[int, bytes]]:
     """Each line without its end, blank ones too, and where in the text the next one begins.
 
     Raises:
         InvalidRequest: a line is longer than `longest` bytes.
     """
+    longest = LONGEST_LINE if longest is None else longest
     rest = b""
     offset = 0
     async for piece in pieces:
