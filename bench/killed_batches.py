@@ -149,7 +149,7 @@ def faults(lines: Sequence[bytes], asked: Sequence[str], said: Said, most_strang
     """
     found: list[str] = []
     strange: list[str] = []
-    # A word that changes can make a general answer another general one, but no other prompt's word comes of it.
+    # A word that changes may make one general answer of another, but never brings another prompt's word.
     others = {one for prompt, answers in said.items() for one in answers if prompts.is_told(prompt, one)}
     rows = [json.loads(line) for line in lines]
     for number, prompt in enumerate(asked):

@@ -83,8 +83,10 @@ def keep(session: WriteSession, held: Held, answers: Sequence[Entry]) -> None:
         Fenced: another worker has the job now.
     """
     row = work.row_of(session, held)
+    # The same words for any number of answers: drivers keep each statement that they have met.
+    first, last = min(one.number for one in answers), max(one.number for one in answers)
     there = select(JobAnswerRow.number).where(
-        JobAnswerRow.job_id == held.id, JobAnswerRow.number.in_([number for number, _, _ in answers])
+        JobAnswerRow.job_id == held.id, JobAnswerRow.number.between(first, last)
     )
     known = set(session.scalars(there))
     answers = [answer for answer in answers if answer.number not in known]
