@@ -58,7 +58,7 @@ def open_presence(settings: Settings) -> Presence:
 def allowed_paths(settings: Settings) -> tuple[Path, ...] | None:
     """Folders below which callers may name models; None for any: then only this machine's users call."""
     if settings.allow_path is not None:
-        return tuple(Path(folder) for folder in allowed(settings).folders)
+        return allowed(settings).folders
     return None if is_loopback(settings.host) else ()
 
 

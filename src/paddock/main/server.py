@@ -115,13 +115,19 @@ class _Server:
                 settings, listener, presence.folder, self.attached, [one.name for one in wished]
             )
             await self.workers.start()
-        await self._start_jobs(platform, presence, attached)
-        await Starting(platform, self.announce).until_ready(wished)
+        # Nobody who asks waits for what only jobs need.
+        jobs = asyncio.create_task(self._start_jobs(platform, presence, attached))
+        try:
+            await Starting(platform, self.announce).until_ready(wished)
+        except BaseException:
+            await cancelled(jobs)
+            raise
         if self.front is not None:
             await self.front.until_served(one.name for one in wished)
             self.front.app.refusal = None
         if self.workers is not None:
             await self.workers.until_ready()
+        await jobs
         return [*names, *(one.name for one in wished)]
 
     async def _start_jobs(
@@ -129,7 +135,6 @@ class _Server:
     ) -> None:
         if not self.settings.jobs:
             return
-        # Nothing that answers requests waits for what only jobs need.
         module = await in_thread(lambda: importlib.import_module("paddock.main.jobs"))
         if self.front is not None:
             routes = self.front.routes

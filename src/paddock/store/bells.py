@@ -60,12 +60,24 @@ class Bells:
             await asyncio.sleep(self._seconds)
 
 
-def look_at_sqlite(path: str) -> Look:
-    """SQLite counts the commits of others in shared memory: looking takes microseconds and no thread."""
+def look_at_sqlite(path: str, pulse: str) -> Look:
+    """SQLite counts the commits of others in shared memory: looking takes microseconds and no thread. Whether
+    a commit is one that others must see, `pulse` tells: a batch's answers are not, fifty times a second.
+
+    Args:
+        pulse: a query.
+    """
     # Opened in one thread and used in another, never in two at once.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    commits: object = None
+    found: object = None
 
     async def look() -> object:
-        return connection.execute("PRAGMA data_version").fetchone()
+        nonlocal commits, found
+        now = connection.execute("PRAGMA data_version").fetchone()
+        if now != commits:
+            found = connection.execute(pulse).fetchone()
+            commits = now
+        return found
 
     return look

@@ -127,7 +127,8 @@ class Store:
 
     def _make_bells(self) -> Bells:
         if self._engine.dialect.name == "sqlite":
-            return Bells(look_at_sqlite(str(self._engine.url.database)), SQLITE_SECONDS)
+            words = str(_PULSE.compile(self._engine, compile_kwargs={"literal_binds": True}))
+            return Bells(look_at_sqlite(str(self._engine.url.database), words), SQLITE_SECONDS)
         return Bells(lambda: self.read(pulse), POSTGRESQL_SECONDS)
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -165,12 +166,16 @@ class Store:
             yield session
 
 
+_PULSE = select(
+    select(RevisionRow.value).scalar_subquery(),
+    select(func.coalesce(func.sum(GatewayRow.version), 0)).scalar_subquery(),
+    select(func.count()).select_from(GatewayRow).scalar_subquery(),
+)
+
+
 def pulse(session: Session) -> tuple[int, int, int]:
     """Something else whenever a change was made, or a gateway reported something new, came or went."""
-    revision = select(RevisionRow.value).scalar_subquery()
-    versions = select(func.coalesce(func.sum(GatewayRow.version), 0)).scalar_subquery()
-    count = select(func.count()).select_from(GatewayRow).scalar_subquery()
-    found = session.execute(select(revision, versions, count)).one()
+    found = session.execute(_PULSE).one()
     return int(found[0]), int(found[1]), int(found[2])
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any
 
 from paddock.control.batches import output
@@ -21,18 +23,21 @@ from paddock.errors import InvalidRequest, JobFailed, ModelNotFound, NotFound, P
 from paddock.inference.routing import Routes
 from paddock.inference.rows import Rows
 from paddock.schemas.jobs import Dialect
-from paddock.services import files
+from paddock.services import files, jobs
 from paddock.services.batches import journal, leftovers, places
 from paddock.services.batches.journal import Kept
 from paddock.services.batches.spec import BatchSpec, rows_key
 from paddock.services.files import Received
 from paddock.services.platform import Platform, in_thread
 from paddock.services.work import Ending
+from paddock.store.blobs import new_blob
 from paddock.store.sessions import ChangeSession
 from paddock.store.tables import JobRow
 
 JSON = dict[str, Any]
 PURPOSE = "batch_output"
+NO_LIMIT = sys.maxsize
+"""What comes of a batch is no upload: `max_file` does not hold."""
 
 
 class Batches:
@@ -69,11 +74,11 @@ class Batches:
         spec = BatchSpec.from_json(shift.held.job.spec)
         if spec.output_kind != "files" or "total" not in shift.checkpoint:
             await places.discard(self._platform, shift.held.id, spec)
-            return _with(ending, {}, None)
+            return dataclasses.replace(ending, write=journal.forget)
         if ending.state in ("cancelled", "expired"):
             await self._say_unanswered(shift, spec, ending.state)
         partly = await self._write_files(shift, spec)
-        return _with(ending, partly.results, partly.write)
+        return dataclasses.replace(ending, results=partly.results, write=partly.write)
 
     async def clear(self, shift: Shift) -> None:
         """Removes what a batch kept that is over."""
@@ -110,15 +115,10 @@ class Batches:
         await shift.enter("working", {**checkpoint, "model": model}, total=found.total, model=model)
 
     async def _read_document(
-        self, dialect: Dialect, pieces: AsyncIterator[bytes], key: str, note: Any
+        self, dialect: Dialect, pieces: AsyncIterator[bytes], key: str, note: Callable[[int], None]
     ) -> Read:
-        writer = await self._platform.blobs.writer(key)
-        try:
-            found = await read_llm_engine(dialect, pieces, writer.write, note)
-            await writer.commit()
-        finally:
-            await writer.abort()
-        return found
+        async with new_blob(self._platform.blobs, key) as writer:
+            return await read_llm_engine(dialect, pieces, writer.write, note)
 
     async def _check_model(self, found: Read) -> None:
         """Notes an error if nobody knows the model that the input names."""
@@ -146,7 +146,7 @@ class Batches:
         async with contextlib.aclosing(await self._lines(shift, spec, kept.offset)) as pieces:
             await run.run(rows_of(pieces, kept.end, kept.offset))
 
-    async def _lines(self, shift: Shift, spec: BatchSpec, offset: int) -> Any:
+    async def _lines(self, shift: Shift, spec: BatchSpec, offset: int) -> AsyncGenerator[bytes, None]:
         """The rows' bytes from `offset` on."""
         if shift.checkpoint["rows"]:
             return self._platform.blobs.read(shift.checkpoint["rows"], offset)
@@ -165,7 +165,7 @@ class Batches:
         kept = await self._kept(job.id)
         pieces = output.as_list(output.answers(self._platform, job.id, kept, total), total)
         if spec.output_kind == "name":
-            received = await files.receive(self._platform, pieces, limit=2**63)
+            received = await files.receive(self._platform, pieces, limit=NO_LIMIT)
 
             def write(session: ChangeSession, row: JobRow) -> None:
                 files.add(session, job.project, received, spec.output, PURPOSE)
@@ -179,14 +179,12 @@ class Batches:
         """OpenAI's: one file with the answers, and one with the errors; none of what there is not."""
         job, total = shift.held.job, shift.checkpoint["total"]
         kept = await self._kept(job.id)
+        now = await jobs.get(self._platform, job.project, job.id)
         made: dict[str, Received] = {}
-        for name, failed in (("output", False), ("error", True)):
-            pieces = output.as_lines(output.answers(self._platform, job.id, kept, total), failed)
-            received = await files.receive(self._platform, pieces, limit=2**63)
-            if received.bytes:
-                made[name] = received
-            else:
-                await received.discard()
+        for name, failed, count in (("output", False, now.done - now.failed), ("error", True, now.failed)):
+            if count:
+                pieces = output.as_lines(output.answers(self._platform, job.id, kept, total), failed)
+                made[name] = await files.receive(self._platform, pieces, limit=NO_LIMIT)
 
         lasts = spec.asked.get("output_expires_after")
 
@@ -223,10 +221,6 @@ class Batches:
 
     async def _kept(self, job_id: str) -> Kept:
         return await self._platform.store.read(lambda session: journal.load(session, job_id))
-
-
-def _with(ending: Ending, results: dict[str, str], write: Any) -> Ending:
-    return Ending(ending.state, ending.reason, ending.errors, results, write or journal.forget)
 
 
 def _summary(errors: list[JSON]) -> str:

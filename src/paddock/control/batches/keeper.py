@@ -11,7 +11,7 @@ from paddock.control.jobs.shift import Shift
 from paddock.services.batches import journal
 from paddock.services.batches.journal import Entry, Kept, Segment
 from paddock.services.batches.spec import segment_key
-from paddock.store.blobs import PIECE
+from paddock.store.blobs import PIECE, new_blob
 from paddock.store.sessions import Store
 
 FLUSH_SECONDS = 0.02
@@ -103,8 +103,7 @@ class Keeper:
         held = self._shift.held
         first, end, offset = self._sealed, self.end, self._offset
         key = segment_key(self._shift.platform, held.id, held.fence, first)
-        writer = await self._shift.platform.blobs.writer(key)
-        try:
+        async with new_blob(self._shift.platform.blobs, key) as writer:
             gathered = bytearray()
             async for entry in entries(self._shift.platform.store, held.id, first, end):
                 gathered += journal.line(entry.failed, entry.body)
@@ -112,9 +111,6 @@ class Keeper:
                     await writer.write(bytes(gathered))
                     gathered.clear()
             await writer.write(bytes(gathered))
-            await writer.commit()
-        finally:
-            await writer.abort()
         segment = Segment(first, end, offset, key)
         await self._shift.write(lambda session: journal.seal(session, held, segment))
         self._sealed, self._unsealed = end, 0

@@ -12,6 +12,10 @@ FIRST = 4
 LONGEST_GAP = 30.0
 """Between two answers; after more the engine had nothing to do for a while."""
 SHORTEST_EPOCH = 0.25
+GROWING = 4
+"""Answers for each row at once from which it is told whether more bring more: they differ in length."""
+CLEARLY = 1.4
+"""How much more work needs no more than half of them."""
 SHORTEST_BESIDE = 2.0
 """Seconds of work whose rate is told: beside people it goes up and down."""
 BETTER = 1.05
@@ -37,8 +41,9 @@ class Window:
         self._full = min(self._most, slots + max(1, slots // 4) if slots else FIRST)
         self._usual = self._full
         self._grows = not slots
-        self._tries: list[int] = []
-        self._beside = max(1, self._full // 4)
+        self._misses = 0
+        self._warming = 0
+        self._beside = max(1, self._full // 8)
         self._rate = 0.0
         self._best = 0.0
         self._since = 0.0
@@ -65,6 +70,11 @@ class Window:
         if is_quiet != self._was_quiet or now - self._last > LONGEST_GAP:
             self._begin(now, is_quiet)
         self._last = now
+        if is_quiet and self._warming:
+            # These were asked together with more, or fewer, than there are now.
+            self._warming -= 1
+            self._begin(now, is_quiet)
+            return
         self._work += work
         self._answers += 1
         seconds = now - self._since
@@ -72,6 +82,8 @@ class Window:
         if seconds < (SHORTEST_EPOCH if is_quiet else SHORTEST_BESIDE) or self._answers < enough:
             return
         rate = self._work / seconds
+        if is_quiet and self._grows and rate < self._best * CLEARLY and self._answers < GROWING * self._full:
+            return
         if is_quiet:
             self._learn_full(now, rate)
         else:
@@ -96,22 +108,22 @@ class Window:
             self._set_full(min(self._usual, self._full * 2))
 
     def _grow(self, rate: float) -> None:
-        """Doubles while that brings more; then tries what lies around the best, and stays with the best."""
-        better = rate >= self._best * BETTER
-        if better:
-            self._best, self._usual = rate, self._full
-        if not self._tries:
-            if better and self._full < self._most:
+        """Doubles while that brings more, and goes back to the best when it has not twice."""
+        if rate >= self._best * BETTER:
+            self._best, self._usual, self._misses = rate, self._full, 0
+            self._grows = self._full < self._most
+            if self._grows:
                 self._set_full(self._full * 2)
-                return
-            self._tries = [self._usual * 3 // 4, self._usual * 3 // 2, 0]
-        following = self._tries.pop(0)
-        self._grows = bool(following)
-        self._set_full(following or self._usual)
+        elif self._misses:
+            self._grows = False
+            self._set_full(self._usual)
+        else:
+            self._misses += 1
 
     def _set_full(self, full: int) -> None:
-        self._full = max(1, min(self._most, full))
-        self._beside = max(1, self._full // 4)
+        full = max(1, min(self._most, full))
+        self._warming = max(self._full, full)
+        self._full, self._beside = full, max(1, full // 8)
 
     def _learn_beside(self, rate: float) -> None:
         if not self._rate:

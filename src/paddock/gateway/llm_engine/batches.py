@@ -31,6 +31,7 @@ from paddock.services.deployments import LOCAL
 from paddock.services.jobs import NewJob
 from paddock.services.platform import Platform, in_thread, nodes
 from paddock.services.wishes import plan_wish
+from paddock.store.blobs import new_blob
 
 JSON = dict[str, Any]
 Body = CreateBatchCompletionsV1Request | CreateBatchCompletionsV2Request
@@ -194,12 +195,8 @@ class _Version:
 
         if content is None:
             return await jobs.create(platform, LOCAL, new, check)
-        writer = await platform.blobs.writer(input_key(platform, new.id))
-        try:
+        async with new_blob(platform.blobs, input_key(platform, new.id)) as writer:
             await writer.write(orjson.dumps(content))
-            await writer.commit()
-        finally:
-            await writer.abort()
         try:
             return await jobs.create(platform, LOCAL, new, check)
         except InvalidRequest:

@@ -164,7 +164,7 @@ def check_address(address: str, known: Allowed, param: str) -> None:
 def _spot(real: str, path: str, known: Allowed, param: str) -> Spot:
     data_dir = os.path.realpath(known.data_dir)
     for folder in known.folders:
-        root = os.path.realpath(folder.expanduser())
+        root = os.path.realpath(folder)
         if real == root or not _is_below(real, root):
             continue
         # Of the data folder only what was allowed by its own name may be read: it holds everybody's files.

@@ -3,7 +3,7 @@
 Rows say what there is; a blob is only ever found by the key that a row has kept.
 """
 
-from paddock.store.blobs.blobs import PIECE, Blob, Blobs, BlobWriter
+from paddock.store.blobs.blobs import PIECE, Blob, Blobs, BlobWriter, new_blob
 from paddock.store.blobs.opening import open_blobs
 
-__all__ = ["PIECE", "Blob", "BlobWriter", "Blobs", "open_blobs"]
+__all__ = ["PIECE", "Blob", "BlobWriter", "Blobs", "new_blob", "open_blobs"]

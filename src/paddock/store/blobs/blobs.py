@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,3 +78,18 @@ class Blobs(Protocol):
 
     async def sweep(self, before: float) -> int:
         """Clears what writers that were killed left behind before that time; returns how much that was."""
+
+
+@contextlib.asynccontextmanager
+async def new_blob(blobs: Blobs, key: str) -> AsyncIterator[BlobWriter]:
+    """A blob that is committed at the end of the block, and leaves nothing if that fails.
+
+    Raises:
+        StorageFailed: as `BlobWriter.commit`.
+    """
+    writer = await blobs.writer(key)
+    try:
+        yield writer
+        await writer.commit()
+    finally:
+        await writer.abort()

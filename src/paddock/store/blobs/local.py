@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from paddock.errors import NotFound, StartupError, StorageFailed
-from paddock.store.blobs.blobs import PIECE, Blob, BlobWriter
+from paddock.store.blobs.blobs import Blob, BlobWriter
+from paddock.store.blobs.reader import Reader
 
 Result = TypeVar("Result")
 TEMPORARY = ".part"
@@ -44,7 +45,13 @@ class LocalBlobs:
         return _Writer(self.folder, self._path(key))
 
     async def read(self, key: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
-        reader = _Reader(self._path(key), key, offset)
+        path = self._path(key)
+
+        def open() -> FileIO:
+            with _found(key):
+                return FileIO(path)
+
+        reader = Reader(open, offset)
         try:
             while piece := await _in_thread(self.folder, reader.read):
                 yield piece
@@ -170,34 +177,6 @@ class _Writer:
     def _create(self) -> FileIO:
         _make_folder(self._folder, self._path.parent)
         return FileIO(self._part, "x", opener=_for_owner)
-
-
-class _Reader:
-    """As `_Writer`: a cancelled read goes on in its thread, and `close` waits for its end."""
-
-    def __init__(self, path: Path, key: str, offset: int) -> None:
-        self._path = path
-        self._key = key
-        self._offset = offset
-        self._lock = threading.Lock()
-        self._file: FileIO | None = None
-        self._over = False
-
-    def read(self) -> bytes:
-        with self._lock:
-            if self._over:
-                return b""
-            if self._file is None:
-                with _found(self._key):
-                    self._file = FileIO(self._path)
-                self._file.seek(self._offset)
-            return self._file.read(PIECE) or b""
-
-    def close(self) -> None:
-        with self._lock:
-            self._over = True
-            if self._file is not None:
-                self._file.close()
 
 
 async def _in_thread(folder: Path, work: Callable[[], Result]) -> Result:
