@@ -44,7 +44,7 @@ class TestEngineProgram:
         assert facts == {
             "context_length": 256,
             "slots": 3,
-            "connections": 7,
+            "connections": 11,
             "generates": True,
             "embeds": False,
             "sampling": {"temperature": 0.7, "repeat_penalty": 1.1},
