@@ -1,4 +1,4 @@
-"""Paddock's management routes, asked over one kept-alive connection; nothing is tried twice."""
+"""Paddock's management routes, asked over a connection that is kept while it is used; never twice."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bench.servers import HOST
 DEPLOYMENTS = "/api/v1/deployments"
 CORTECS = "/cortecs/api/v1"
 JSON = dict[str, Any]
+IDLE_SECONDS = 2.0
+"""A connection that was idle for longer may have been closed by the server."""
 
 
 class Api:
@@ -24,6 +26,7 @@ class Api:
 
     def __init__(self, port: int, timeout: float = 60.0) -> None:
         self._connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
+        self._used = time.monotonic()
 
     def close(self) -> None:
         self._connection.close()
@@ -46,9 +49,12 @@ class Api:
         Raises:
             RuntimeError: it was refused; carries the answer.
         """
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self._connection.close()
         self._connection.request(method, path, data, {"content-type": content_type})
         response = self._connection.getresponse()
         answer = response.read()
+        self._used = time.monotonic()
         if not 200 <= response.status < 300:
             raise RuntimeError(f"{method} {path}: {response.status} {answer[:500]!r}")
         return answer

@@ -156,6 +156,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "SEGMENT_ROWS", 12)
     monkeypatch.setattr(keeping, "MOST_AHEAD", 25)
     monkeypatch.setattr(keeping, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(keeping, "LONGEST_WAIT", 0.002)
     monkeypatch.setattr(journal, "PAGE", 5)
 
 

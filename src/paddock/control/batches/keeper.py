@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -15,7 +16,11 @@ from paddock.store.blobs import PIECE, new_blob
 from paddock.store.sessions import Store
 
 FLUSH_SECONDS = 0.02
-"""Between two writes: what is answered meanwhile is asked again after a crash."""
+"""The least between two writes: what is answered meanwhile is asked again after a crash."""
+LONGEST_WAIT = 0.1
+"""The most, in seconds."""
+WORTH_A_WRITE = 8
+"""Answers for which no more are waited for: so few may be asked again after a crash."""
 SEGMENT_ROWS = 1000
 SEGMENT_BYTES = 8 * 2**20
 MOST_AHEAD = 20_000
@@ -37,7 +42,7 @@ class Keeper:
         self._new: list[Entry] = []
         self._unsealed = 0
         self._finishing = False
-        self._arrived = asyncio.Event()
+        self._enough = asyncio.Event()
 
     def read(self, number: int, offset: int) -> bool:
         """Takes note of a row that was read, and of where the next one begins. Says whether it must be
@@ -56,7 +61,8 @@ class Keeper:
 
     def add(self, number: int, failed: bool, body: bytes) -> None:
         self._new.append(Entry(number, failed, body))
-        self._arrived.set()
+        if len(self._new) >= WORTH_A_WRITE:
+            self._enough.set()
 
     async def run(self) -> None:
         """Writes what arrives, until `finish` is called and all of it is written.
@@ -65,20 +71,22 @@ class Keeper:
             Fenced: another worker has the job now.
         """
         while self._new or not self._finishing:
-            await self._arrived.wait()
             began = time.monotonic()
-            await self.write()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_WAIT):
+                    await self._enough.wait()
             if not self._finishing:
-                await asyncio.sleep(max(0.0, began + FLUSH_SECONDS - time.monotonic()))
+                await asyncio.sleep(began + FLUSH_SECONDS - time.monotonic())
+            await self.write()
 
     def finish(self) -> None:
         """Nothing arrives any more."""
         self._finishing = True
-        self._arrived.set()
+        self._enough.set()
 
     async def write(self) -> None:
         """Writes what has arrived by now."""
-        self._arrived.clear()
+        self._enough.clear()
         entries = self._new[:]
         if entries:
             held = self._shift.held

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from paddock.services import work
@@ -20,6 +20,12 @@ from paddock.store.tables import JobAnswerRow, JobRow, JobSegmentRow
 
 PAGE = 500
 FAILED = b"-"
+# Made once, and in the same words for any number of answers: drivers keep each statement that they have met.
+_KNOWN = select(JobAnswerRow.number).where(
+    JobAnswerRow.job_id == bindparam("job"),
+    JobAnswerRow.number.between(bindparam("first"), bindparam("last")),
+)
+_KEEP = insert(JobAnswerRow)
 
 
 class Entry(NamedTuple):
@@ -82,25 +88,13 @@ def keep(session: WriteSession, held: Held, answers: Sequence[Entry]) -> None:
     Raises:
         Fenced: another worker has the job now.
     """
-    row = work.row_of(session, held)
-    # The same words for any number of answers: drivers keep each statement that they have met.
     first, last = min(one.number for one in answers), max(one.number for one in answers)
-    there = select(JobAnswerRow.number).where(
-        JobAnswerRow.job_id == held.id, JobAnswerRow.number.between(first, last)
-    )
-    known = set(session.scalars(there))
+    connection = session.connection()
+    known = set(connection.scalars(_KNOWN, {"job": held.id, "first": first, "last": last}))
     answers = [answer for answer in answers if answer.number not in known]
-    if not answers:
-        return
-    session.execute(
-        insert(JobAnswerRow),
-        [
-            {"job_id": held.id, "number": number, "failed": failed, "body": body}
-            for number, failed, body in answers
-        ],
-    )
-    failed = sum(failed for _, failed, _ in answers)
-    work.get_on(row, done=row.done + len(answers), failed=row.failed + failed)
+    if answers:
+        work.count(session, held, len(answers), sum(answer.failed for answer in answers))
+        connection.execute(_KEEP, [{"job_id": held.id, **answer._asdict()} for answer in answers])
 
 
 def page(session: Session, job_id: str, first: int, end: int) -> list[Entry]:
