@@ -29,6 +29,7 @@ COMMANDS = {
     "hardware": "paddock.cli.hardware:hardware",
     "batch": "paddock.cli.batch:batch",
     "files": "paddock.cli.files:files",
+    "finetune": "paddock.cli.finetune:finetune",
     "worker": "paddock.cli.worker:worker",
     "version": "paddock.cli.version:version",
 }
@@ -55,7 +56,7 @@ class Commands(click.Group):
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def commands() -> None:
-    """Host, serve and use language models.
+    """Host, serve, fine-tune and use language models.
 
     \b
     Begin with:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from paddock.control.decide import ATTEMPTS, Decision, Load, Seen, Wish, decide, wait_after
 from paddock.control.placing import News, news
 from paddock.schemas.hardware import Node
-from paddock.services import events, holds, replicas
+from paddock.services import adapters, events, holds, replicas
+from paddock.services.adapters import Adapter
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import HardwareConfig
 from paddock.services.snapshots import living
@@ -38,7 +39,11 @@ class View:
 
 @dataclass(frozen=True)
 class Order:
-    """A replica and all that the start of its process needs, read in one transaction."""
+    """A replica and all that the start of its process needs, read in one transaction.
+
+    Attributes:
+        adapters: what it serves beside the model.
+    """
 
     replica_id: str
     deployment_id: str
@@ -50,6 +55,7 @@ class Order:
     options: Mapping[str, object]
     key: str = field(repr=False)
     gpus: tuple[int, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass
@@ -245,10 +251,11 @@ def _place(session: ChangeSession, view: View, one: News, outcome: Outcome) -> N
         outcome.due(view.now)
         return
     replicas.reserve(session, replica, one.place, view.now, view.now + RESERVING_SECONDS)
-    outcome.begin.append(order_of(one.row, replica, one.place.gpus))
+    outcome.begin.append(order_of(session, one.row, replica, one.place.gpus))
 
 
-def order_of(row: DeploymentRow, one: ReplicaRow, gpus: tuple[int, ...] = ()) -> Order:
+def order_of(session: Session, row: DeploymentRow, one: ReplicaRow, gpus: tuple[int, ...] = ()) -> Order:
+    beside = () if row.origin == holds.ORIGIN else adapters.of_model(session, row.project, row.source)
     return Order(
         replica_id=one.id,
         deployment_id=row.id,
@@ -260,6 +267,7 @@ def order_of(row: DeploymentRow, one: ReplicaRow, gpus: tuple[int, ...] = ()) ->
         options=dict(row.options),
         key=one.key,
         gpus=gpus,
+        adapters=tuple(beside),
     )
 
 

@@ -131,7 +131,7 @@ class Controller:
                 row = session.get_one(DeploymentRow, one.deployment_id)
                 if one.id in adopted:
                     one.fence = self._fence
-                    orders.append(order_of(row, one))
+                    orders.append(order_of(session, row, one))
                 else:
                     replicas.end(session, row, one, "stopped", "its server ended", now)
                 row.revision, row.attention = session.revision, True

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from paddock.control.apply import Order, failed_start
-from paddock.engines.engine import Progress
+from paddock.engines.engine import AdapterFile, Progress
 from paddock.engines.llama_cpp.learn import learn
 from paddock.engines.program import EngineProgram
 from paddock.errors import Fenced, PaddockError, StartupError, StoreFailed
 from paddock.inference.upstream import Upstream
 from paddock.runners.runner import Runner, Running
 from paddock.services import events, replicas
+from paddock.services.adapters import bring
 from paddock.services.commanded import ORIGIN
 from paddock.services.platform import Platform
 from paddock.store import leases
@@ -114,6 +115,10 @@ class Life:
 
     async def _start(self) -> Running:
         settings, order, options = self._platform.settings, self._order, self._order.options
+        adapters = [
+            AdapterFile(one.id, await bring(self._platform, one.id, one.gguf, one.gguf_bytes))
+            for one in order.adapters
+        ]
         program = EngineProgram(
             model=order.source,
             alias=order.deployment,
@@ -127,6 +132,7 @@ class Life:
             embeddings=bool(options.get("embeddings")),
             gateways=settings.workers + JOB_PROCESSES,
             gpus=order.gpus,
+            adapters=tuple(adapters),
         )
         return await self._runner.start(
             program,
@@ -139,6 +145,7 @@ class Life:
     async def _serve(self, running: Running) -> bool:
         """Opens the way for requests; False if nobody wants it any more."""
         facts = {**running.facts, **await self._learn(running)}
+        adapters = facts.pop("adapters", {})
         now = time.time()
 
         def work(session: ChangeSession) -> bool:
@@ -146,6 +153,7 @@ class Life:
             if one.state not in ("reserving", "fetching", "loading"):
                 return False
             one.address, one.handle, one.ready_at = running.address, running.handle, now
+            one.adapters = adapters
             replicas.advance(one, "ready", 5, "Ready", now, None)
             if one.generation == row.generation:
                 row.proved, row.failures, row.retry_at = one.generation, 0, 0.0

@@ -22,6 +22,8 @@ class EngineOptions:
         batch: tokens of prompts processed in one go, and of the longest text for an embedding.
         embeddings: whether it makes embeddings, of a model that generates from its last token.
         generates: whether it completes text; models made for embeddings do not.
+        adapters: LoRA adapters of the model, as GGUF files. A request names one by its position here, and
+            uses none unless it does.
     """
 
     weights: Path
@@ -35,6 +37,15 @@ class EngineOptions:
     generates: bool = True
     gateways: int = 1
     gpus: tuple[int, ...] = ()
+    adapters: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """A LoRA adapter on the machine that runs its model, as a GGUF file."""
+
+    id: str
+    path: Path
 
 
 @dataclass(frozen=True)

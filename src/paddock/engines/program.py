@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paddock.engines.engine import Progress, Report, Site
+from paddock.engines.engine import AdapterFile, Progress, Report, Site
+from paddock.engines.llama_cpp.adapters import check_adapters
 from paddock.engines.llama_cpp.launch import choose_engine
 from paddock.engines.llama_cpp.prepare import PreparedEngine, gguf_file, sampling
 from paddock.engines.llama_cpp.sizing import size_engine
@@ -30,6 +31,7 @@ class EngineProgram:
         embeddings: whether a model that generates text makes embeddings too.
         gateways: processes that will send requests.
         gpus: indices of the GPUs that it may use, on the machine that runs it.
+        adapters: LoRA adapters of the model, which lie on that machine already.
     """
 
     model: str
@@ -44,6 +46,7 @@ class EngineProgram:
     embeddings: bool = False
     gateways: int = 1
     gpus: tuple[int, ...] = ()
+    adapters: tuple[AdapterFile, ...] = ()
 
     @property
     def name(self) -> str:
@@ -53,7 +56,8 @@ class EngineProgram:
         """See `Program.prepare`; `facts` are those of `PreparedEngine`.
 
         Raises:
-            StartupError: the weights are not to be had, cannot be converted or do not fit the options.
+            StartupError: the weights are not to be had, cannot be converted or do not fit the options, or an
+                adapter does not fit them.
         """
         if self.engine != "llama.cpp":
             raise StartupError(f"engine {self.engine!r} is not known; known is llama.cpp")
@@ -63,6 +67,7 @@ class EngineProgram:
             site.data_dir / "models",
         )
         file = gguf_file(weights, site.data_dir, self.weights_type, report)
+        adapters_size = check_adapters(self.adapters, file)
         options = size_engine(
             file,
             self.alias,
@@ -73,7 +78,9 @@ class EngineProgram:
             embeddings=self.embeddings,
             gateways=self.gateways,
             gpus=self.gpus,
+            adapters=tuple(adapter.path for adapter in self.adapters),
         )
         facts = describe(Weights(self.alias, "gguf", file))
-        memory = memory_needed(facts, options.context_length, options.slots)
-        return PreparedEngine(choose_engine(self.llama_server), options, sampling(weights), memory)
+        memory = memory_needed(facts, options.context_length, options.slots) + adapters_size
+        ids = tuple(adapter.id for adapter in self.adapters)
+        return PreparedEngine(choose_engine(self.llama_server), options, sampling(weights), memory, ids)

@@ -10,6 +10,7 @@ import math
 import time
 
 from paddock.errors import PaddockError
+from paddock.gateway.adapters import Adapters
 from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.pace import Pace
 from paddock.inference.routing import Routes
@@ -43,6 +44,7 @@ class Sync:
         self._live: dict[str, Deployment] = {}
         self._used: dict[str, float] = {}
         self._leaving: list[Replica] = []
+        self._adapters = Adapters(routes, self._wake)
         self._bell = asyncio.Event()
         # What was read first must be applied first.
         self._catching_up = asyncio.Lock()
@@ -106,6 +108,7 @@ class Sync:
             if deployment is not None:
                 self._routes.remove(deployment)
                 self._set_replicas(deployment, [])
+                self._adapters.follow(deployment, served)
                 self._live.pop(served.id, None)
             return
         if deployment is None:
@@ -126,6 +129,7 @@ class Sync:
         )
         if deployment.replicas:
             self._live[served.id] = deployment
+        self._adapters.follow(deployment, served)
 
     def _new(self, served: Served) -> Deployment:
         settings = self._platform.settings
@@ -153,7 +157,8 @@ class Sync:
             limit=connections or None,
             closes=served.engine == "llama.cpp",
         )
-        return Replica(upstream, one.id, limit=(facts.get("slots") or 1) + settings.queue_size)
+        limit = (facts.get("slots") or 1) + settings.queue_size
+        return Replica(upstream, one.id, limit=limit, adapters=one.adapters)
 
     def _set_replicas(self, deployment: Deployment, replicas: list[Replica]) -> None:
         self._leaving += [one for one in deployment.replicas if one not in replicas]
@@ -189,12 +194,16 @@ class Sync:
             for replica in deployment.replicas:
                 if replica.in_flight:
                     in_flight[replica.id] = replica.in_flight
-            if deployment.peak:
-                demand[identity] = deployment.peak
-            if deployment.used or deployment.peak:
+            # What is asked of its adapters is asked of it.
+            family = [deployment, *self._adapters.of(deployment)]
+            peak = sum(one.peak for one in family)
+            if peak:
+                demand[identity] = peak
+            if peak or any(one.used for one in family):
                 self._used[identity] = now
-            deployment.peak, deployment.used = deployment.demand, False
-            if not deployment.replicas and not deployment.waiting and not deployment.in_flight:
+            for one in family:
+                one.peak, one.used = one.demand, False
+            if not deployment.replicas and not any(one.waiting or one.in_flight for one in family):
                 del self._live[identity]
                 self._used.pop(identity, None)
         return gateways.Report(self._seen, in_flight, demand, dict(self._used))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -30,6 +30,7 @@ class Replica:
         limit: requests that it may have at once, those that wait in it included.
         in_flight: requests that it works on; `begin` and `end` count them.
         suspect_until: not used before this time of `time.monotonic()`.
+        adapters: what the engine calls each adapter that it serves, by the adapter's id.
     """
 
     upstream: Upstream
@@ -37,6 +38,7 @@ class Replica:
     limit: float = math.inf
     in_flight: int = 0
     suspect_until: float = 0.0
+    adapters: Mapping[str, int] = field(default_factory=dict)
     _busy: float = 0.0
     _since: float = 0.0
 
@@ -62,7 +64,9 @@ class Deployment:
         engine: `llama.cpp`, or `attached` for a server that somebody else runs.
         engine_model: what the engine calls the model.
         id: the store's; empty for an attached server.
-        model: the name of the model that it serves.
+        model: the name of the model that it serves; empty for an adapter.
+        adapter: its id, if this is an adapter: its replicas are some of those of `base`, the deployment that
+            serves it.
         context_length: tokens of prompt and answer together; 0 if not known.
         embeds: whether it answers /embeddings.
         tools: whether its chat template renders tools.
@@ -90,6 +94,8 @@ class Deployment:
     engine_model: str
     id: str = ""
     model: str = ""
+    adapter: str = ""
+    base: Deployment | None = None
     context_length: int = 0
     generates: bool = True
     embeds: bool = False

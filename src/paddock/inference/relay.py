@@ -90,9 +90,11 @@ async def fetch(deployment: Deployment, path: bytes, body: bytes, *, own_route: 
 
     async def attempt(replica: Replica) -> Body:
         sink = Body()
-        await replica.upstream.send(
-            b"POST", path if own_route else replica.upstream.prefix + path, body, sink
-        )
+        if own_route:
+            await replica.upstream.send(b"POST", path, body, sink)
+        else:
+            asked = _adapted(deployment, replica, body)
+            await replica.upstream.send(b"POST", replica.upstream.prefix + path, asked, sink)
         return sink
 
     sink = await _on_a_replica(deployment, body, attempt)
@@ -111,8 +113,9 @@ async def collect(deployment: Deployment, path: bytes, body: bytes, into: Collec
 
     async def attempt(replica: Replica) -> Body:
         sink = _Collected(into.feed)
+        asked = _adapted(deployment, replica, body)
         await replica.upstream.send(
-            b"POST", replica.upstream.prefix + path, body, sink, gather=_FOR_ONE_ANSWER
+            b"POST", replica.upstream.prefix + path, asked, sink, gather=_FOR_ONE_ANSWER
         )
         return sink
 
@@ -141,9 +144,10 @@ async def stream(
 
     async def attempt(replica: Replica) -> StreamOutcome:
         sink = StreamOutcome(downstream, headers, translator)
+        asked = _adapted(deployment, replica, body)
         try:
             await replica.upstream.send(
-                b"POST", replica.upstream.prefix + path, body, sink, flow, _FOR_A_STREAM
+                b"POST", replica.upstream.prefix + path, asked, sink, flow, _FOR_A_STREAM
             )
         except PaddockError as error:
             if not sink.started:
@@ -182,6 +186,17 @@ async def _on_a_replica(
             deployment.leave(replica)
         if restart is not None:
             restart()
+
+
+def _adapted(deployment: Deployment, replica: Replica, body: bytes) -> bytes:
+    """The request, a JSON object, for this engine: each may call an adapter something else.
+
+    An engine with adapters compares what it remembers of a prompt only if it is told both.
+    """
+    if not replica.adapters:
+        return body
+    position, scale = (replica.adapters[deployment.adapter], 1) if deployment.adapter else (0, 0)
+    return b'%b,"cache_prompt":true,"lora":[{"id":%d,"scale":%d}]}' % (body[:-1], position, scale)
 
 
 class _Collected(Body):

@@ -17,7 +17,8 @@ _SHOWN = 20
 class Routes:
     """The served models by every name that callers use. A look-up takes the same time for any number.
 
-    In this order: a deployment's name, its id, the model that it serves, the last segment of any of these.
+    In this order: a deployment's or an adapter's name, its id, the model that it serves, the last segment of
+    any of these.
     """
 
     def __init__(self, deployments: Iterable[Deployment] = ()) -> None:

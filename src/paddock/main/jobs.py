@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ import uvloop
 from paddock.control.attach import attach
 from paddock.control.batches.batch import Batches
 from paddock.control.batches.traffic import Traffic
+from paddock.control.finetunes.fine_tune import FineTunes
+from paddock.control.jobs.shift import Kind
 from paddock.control.jobs.worker import Worker
 from paddock.control.presence import Presence
 from paddock.errors import PaddockError, StartupError
@@ -22,10 +25,11 @@ from paddock.inference.routing import Deployment, Routes
 from paddock.inference.rows import Rows
 from paddock.main.platforms import open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
+from paddock.runners.local import LocalRunner
 from paddock.runners.threads import in_thread
 from paddock.services import files
-from paddock.services.batches import leftovers
-from paddock.services.batches.spec import KIND
+from paddock.services.batches import leftovers, spec
+from paddock.services.finetunes import spec as finetunes
 from paddock.services.platform import Platform
 from paddock.settings import Settings
 
@@ -50,8 +54,11 @@ class Jobs:
         self._traffic = Traffic(platform, identity)
         dialects: dict[str, Rows] = {"openai": OpenAIRows()}
         dialects |= dict.fromkeys(("llm_engine.v1", "llm_engine.v2"), LLMEngineRows(answer))
-        batches = Batches(platform, routes, dialects, self._traffic)
-        self._worker = Worker(platform, presence, {KIND: batches}, knows, platform.settings.jobs)
+        self._runner = LocalRunner(platform.settings.data_dir)
+        kinds: dict[str, Kind] = {spec.KIND: Batches(platform, routes, dialects, self._traffic)}
+        if can_train():
+            kinds[finetunes.KIND] = FineTunes(platform, self._runner)
+        self._worker = Worker(platform, presence, kinds, knows, platform.settings.jobs)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -63,6 +70,7 @@ class Jobs:
         for task in self._tasks:
             await cancelled(task)
         self._tasks = []
+        await self._runner.close()
 
     async def _sweep(self) -> None:
         """Clears away what nobody needs any more, now and then, until it is cancelled."""
@@ -93,6 +101,11 @@ class Follower:
         if self._syncing is not None:
             await cancelled(self._syncing)
         await self._sync.close()
+
+
+def can_train() -> bool:
+    """Whether what fine-tunes need is installed: the extra `train`."""
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "transformers", "peft"))
 
 
 def work(settings: Settings, attached: Sequence[str], announce: Callable[[str], None]) -> None:

@@ -29,7 +29,7 @@ class Job(BaseModel):
 
     id: str
     project: str
-    kind: str = Field(description="What it is: `batch`.")
+    kind: str = Field(description="What it is: `batch`, or `ft` for a fine-tune.")
     dialect: Dialect = Field(description="The one that it was asked for in.")
     state: JobState
     phase: JobPhase = Field(description="Of a running one: what it is at.")
@@ -38,14 +38,16 @@ class Job(BaseModel):
     labels: dict[str, str]
     input: str = Field(description="`file:ID`, or where it comes from.")
     output: str = Field(description="`name:NAME`, or where it goes.")
-    total: int = Field(description="Rows of its input, 0 while that has not been read.")
-    done: int = Field(description="Rows that are answered, those with an error included.")
+    total: int = Field(
+        description="Rows of its input, 0 while that has not been read; of a fine-tune its steps."
+    )
+    done: int = Field(description="Rows that are answered, with an error too; steps that were taken.")
     failed: int = Field(description="Rows that were answered with an error.")
     message: str = Field(description="What goes on, for a person.")
     reason: str = Field(description="Why it failed, was cancelled or expired.")
     errors: list[JobError] = Field(description="What is wrong with its input.")
     results: dict[str, str] = Field(
-        description="What came of it: output_file_id, error_file_id, output_path."
+        description="What came of it: output_file_id, error_file_id, output_path, fine_tuned_model."
     )
     attempts: int = Field(description="How often a worker took it up.")
     worker: str = Field(description="Who works at it.")

@@ -96,6 +96,7 @@ class Event(_Wire):
     replica: str
     job: str = Field(default="", description="The id of the job that it happened to.")
     message: str
+    data: dict[str, Any] = Field(default_factory=dict, description="The same in numbers.")
 
 
 class CreateDeployment(_Wire):

@@ -19,7 +19,7 @@ from paddock.services.platform import Platform, in_thread, nodes
 from paddock.services.snapshots import snapshots
 from paddock.services.wishes import Wish, check_name, plan_wish
 from paddock.store.sessions import ChangeSession
-from paddock.store.tables import DeploymentRow
+from paddock.store.tables import AdapterRow, DeploymentRow
 
 LOCAL = "local"
 """The project to which everything belongs while there are no keys."""
@@ -65,7 +65,7 @@ async def create(
     details = {**(details or {}), "labels": asked.labels or {}}
 
     def work(session: ChangeSession) -> Deployment:
-        if _find_name(session, project, name) is not None:
+        if _find_name(session, project, name) is not None or _is_adapters(session, project, name):
             raise _taken(name)
         now = time.time()
         row = DeploymentRow(
@@ -184,7 +184,7 @@ async def _update(
         if asked.max_workers == 0 and row.wanted == "serve":
             mark_stopped(row, now)
         elif changed or row.status == "failed":
-            _renew(row)
+            renew(row)
         row.updated_at, row.revision, row.attention = now, session.revision, True
         events.record(session, row, "updated", f"generation {row.generation}", now)
         return snapshots(session, [row])[0]
@@ -312,6 +312,13 @@ def _find_name(session: Session, project: str, name: str) -> DeploymentRow | Non
     return session.scalars(query).one_or_none()
 
 
+def _is_adapters(session: Session, project: str, name: str) -> bool:
+    query = select(AdapterRow.id).where(
+        AdapterRow.project == project, AdapterRow.name == name, AdapterRow.deleted_at.is_(None)
+    )
+    return session.scalars(query).first() is not None
+
+
 def _write(row: DeploymentRow, wish: Wish) -> None:
     row.model, row.source, row.engine = wish.model, wish.source, wish.engine
     row.hardware_type, row.context_length = wish.hardware_type, wish.context_length
@@ -359,7 +366,8 @@ def _merged(before: Deployment, asked: UpdateDeployment) -> CreateDeployment:
     return CreateDeployment.model_validate({**now, **given})
 
 
-def _renew(row: DeploymentRow) -> None:
+def renew(row: DeploymentRow) -> None:
+    """New engines replace those that it has."""
     row.generation += 1
     row.failures, row.retry_at, row.reason, row.log = 0, 0.0, "", []
     if row.wanted == "serve":
@@ -378,7 +386,7 @@ def _refuse_deleting(status: str, name: str) -> None:
 
 def _taken(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"name {name!r} is taken in this project; choose another, or delete that deployment first",
+        f"name {name!r} is taken in this project; choose another, or delete what bears it first",
         param="name",
         code="name_taken",
     )

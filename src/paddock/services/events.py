@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from paddock.schemas.own import Event
-from paddock.store.sessions import ChangeSession
+from paddock.store.sessions import ChangeSession, WriteSession
 from paddock.store.tables import DeploymentRow, EventRow, JobRow, LogLineRow
 
 KEPT = 10_000
@@ -45,7 +46,24 @@ def record_job(session: ChangeSession, job: JobRow, kind: str, message: str, now
     _add(session, row)
 
 
-def _add(session: ChangeSession, row: EventRow) -> None:
+def record_progress(
+    session: WriteSession, job: JobRow, kind: str, message: str, data: dict[str, Any], now: float
+) -> None:
+    """How far a job is, in words and in numbers."""
+    row = EventRow(
+        project=job.project,
+        at=now,
+        kind=kind,
+        deployment_id="",
+        deployment="",
+        job_id=job.id,
+        message=message,
+        data=data,
+    )
+    _add(session, row)
+
+
+def _add(session: WriteSession, row: EventRow) -> None:
     session.add(row)
     session.flush()
     if row.id % 1000 == 0:
@@ -135,4 +153,5 @@ def _event(row: EventRow) -> Event:
         replica=row.replica_id,
         job=row.job_id,
         message=row.message,
+        data=row.data,
     )

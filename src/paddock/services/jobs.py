@@ -118,13 +118,20 @@ async def create(
 
 
 async def get(
-    platform: Platform, project: str, identity: str, dialects: Collection[Dialect] | None = None
+    platform: Platform,
+    project: str,
+    identity: str,
+    dialects: Collection[Dialect] | None = None,
+    *,
+    kind: str | None = None,
 ) -> Job:
     """
     Raises:
-        NotFound: there is none, or it is another project's or dialect's.
+        NotFound: there is none, or it is another project's, dialect's or kind's.
     """
-    return await platform.store.read(lambda session: snapshot(find(session, project, identity, dialects)))
+    return await platform.store.read(
+        lambda session: snapshot(find(session, project, identity, dialects, kind=kind))
+    )
 
 
 async def list_page(
@@ -164,7 +171,12 @@ async def list_page(
 
 
 async def cancel(
-    platform: Platform, project: str, identity: str, dialects: Collection[Dialect] | None = None
+    platform: Platform,
+    project: str,
+    identity: str,
+    dialects: Collection[Dialect] | None = None,
+    *,
+    kind: str | None = None,
 ) -> Job:
     """Asks for the end of a job. Whoever works at it ends it within a second; one that nobody has begun ends
     at once. Asking twice changes nothing.
@@ -175,7 +187,7 @@ async def cancel(
     """
 
     def work(session: ChangeSession) -> Job:
-        row = find(session, project, identity, dialects, lock=True)
+        row = find(session, project, identity, dialects, kind=kind, lock=True)
         if row.finished_at is not None:
             raise Conflict(f"job {row.id} cannot be cancelled: it is {row.state}", code="job_is_over")
         now = time.time()
@@ -193,7 +205,13 @@ async def cancel(
 
 
 async def set_priority(
-    platform: Platform, project: str, identity: str, priority: int, dialects: Collection[Dialect] | None
+    platform: Platform,
+    project: str,
+    identity: str,
+    priority: int,
+    dialects: Collection[Dialect] | None,
+    *,
+    kind: str | None = None,
 ) -> Job:
     """Takes effect when a worker next looks for a job; one that runs goes on.
 
@@ -203,7 +221,7 @@ async def set_priority(
     """
 
     def work(session: ChangeSession) -> Job:
-        row = find(session, project, identity, dialects, lock=True)
+        row = find(session, project, identity, dialects, kind=kind, lock=True)
         if row.finished_at is not None:
             raise Conflict(f"job {row.id} has no priority any more: it is {row.state}", code="job_is_over")
         row.priority = priority
@@ -240,15 +258,17 @@ def find(
     identity: str,
     dialects: Collection[Dialect] | None = None,
     *,
+    kind: str | None = None,
     lock: bool = False,
 ) -> JobRow:
     """
     Raises:
-        NotFound: there is none of this id in the project, or it is another dialect's.
+        NotFound: there is none of this id in the project, or it is another dialect's or kind's.
     """
     # What no id looks like may be what no database takes.
     row = session.get(JobRow, identity, with_for_update=lock) if _ID.fullmatch(identity) else None
-    if row is None or row.project != project or (dialects is not None and row.dialect not in dialects):
+    is_ours = row is not None and row.project == project and (kind is None or row.kind == kind)
+    if row is None or not is_ours or (dialects is not None and row.dialect not in dialects):
         raise NotFound(f"there is no job {identity[:140]!r}", code="job_not_found")
     return row
 

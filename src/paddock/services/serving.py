@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +11,30 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from paddock.services.holds import ORIGIN
-from paddock.store.tables import DeploymentRow, ReplicaRow, RevisionRow
+from paddock.store.tables import AdapterRow, DeploymentRow, ReplicaRow, RevisionRow
 
 
 @dataclass(frozen=True)
 class ServedReplica:
-    """A ready engine. `key` is known to gateways only."""
+    """A ready engine. `key` is known to gateways only.
+
+    Attributes:
+        adapters: what it calls each adapter that it serves, by the adapter's id.
+    """
 
     id: str
     address: str
     key: str
+    adapters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ServedAdapter:
+    """An adapter that a deployment serves, or will as soon as its engines are new."""
+
+    id: str
+    name: str
+    created_at: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,7 @@ class Served:
     hidden: bool
     facts: dict[str, Any]
     replicas: tuple[ServedReplica, ...]
+    adapters: tuple[ServedAdapter, ...] = ()
 
 
 _COLUMNS = (
@@ -76,7 +92,7 @@ def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
     if revision < 0:
         query = query.where(DeploymentRow.deleted_at.is_(None))
     rows = session.execute(query.order_by(DeploymentRow.created_at, DeploymentRow.id)).all()
-    replicas = _ready(session, revision)
+    replicas, adapters = _ready(session, revision), _adapters(session, revision)
     return newest, [
         Served(
             *row[:10],
@@ -85,6 +101,7 @@ def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
             row[12] == ORIGIN,
             row[13],
             tuple(replicas.get(row[0], ())),
+            tuple(adapters.get(row[0], ())),
         )
         for row in rows
     ]
@@ -93,10 +110,32 @@ def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
 def _ready(session: Session, revision: int) -> dict[str, list[ServedReplica]]:
     found: defaultdict[str, list[ServedReplica]] = defaultdict(list)
     query = (
-        select(ReplicaRow.deployment_id, ReplicaRow.id, ReplicaRow.address, ReplicaRow.key)
+        select(
+            ReplicaRow.deployment_id, ReplicaRow.id, ReplicaRow.address, ReplicaRow.key, ReplicaRow.adapters
+        )
         .join(DeploymentRow, DeploymentRow.id == ReplicaRow.deployment_id)
         .where(ReplicaRow.ended_at.is_(None), ReplicaRow.state == "ready", DeploymentRow.revision > revision)
     )
     for deployment_id, *rest in session.execute(query.order_by(ReplicaRow.created_at)):
         found[deployment_id].append(ServedReplica(*rest))
+    return found
+
+
+def _adapters(session: Session, revision: int) -> dict[str, list[ServedAdapter]]:
+    found: defaultdict[str, list[ServedAdapter]] = defaultdict(list)
+    query = (
+        select(DeploymentRow.id, AdapterRow.id, AdapterRow.name, AdapterRow.created_at)
+        .join(
+            DeploymentRow,
+            (DeploymentRow.source == AdapterRow.source) & (DeploymentRow.project == AdapterRow.project),
+        )
+        .where(
+            AdapterRow.deleted_at.is_(None),
+            DeploymentRow.deleted_at.is_(None),
+            DeploymentRow.origin != ORIGIN,
+            DeploymentRow.revision > revision,
+        )
+    )
+    for row in session.execute(query.order_by(AdapterRow.created_at, AdapterRow.id)):
+        found[row[0]].append(ServedAdapter(row[1], row[2], row[3]))
     return found

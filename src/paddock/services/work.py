@@ -155,6 +155,19 @@ def count(session: WriteSession, held: Held, done: int, failed: int) -> None:
         raise _fenced(held)
 
 
+def get_on(session: WriteSession, held: Held, **columns: Any) -> JobRow:
+    """Writes how far it is. Whoever does has not stalled.
+
+    Raises:
+        Fenced: another worker has it now.
+    """
+    row = row_of(session, held)
+    row.stalls = 0
+    for name, value in columns.items():
+        setattr(row, name, value)
+    return row
+
+
 def enter(session: ChangeSession, one: Held, phase: str, now: float, **changes: Any) -> None:
     """Goes on to the next phase, with `changes` of the job's columns. Whoever does has not stalled.
 

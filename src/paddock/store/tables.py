@@ -132,6 +132,7 @@ class ReplicaRow(Base):
         handle: by which its runner finds the process again.
         deadline_at: when a passing state must be over.
         drain_revision: the change after which no gateway sends it anything.
+        adapters: those that it serves beside its model, by id, and what its engine calls each.
     """
 
     __tablename__ = "replicas"
@@ -164,8 +165,47 @@ class ReplicaRow(Base):
     state_at: Mapped[float]
     deadline_at: Mapped[float | None]
     drain_revision: Mapped[int] = mapped_column(default=0)
+    adapters: Mapped[dict[str, Any]] = mapped_column(default=dict)
     ready_at: Mapped[float | None]
     ended_at: Mapped[float | None]
+
+
+class AdapterRow(Base):
+    """What a fine-tune made for a model. Every deployment of the model in its project serves it too.
+
+    Attributes:
+        source: of the model, as `DeploymentRow` has it; `model` is its name.
+        job_id: the fine-tune.
+        files: as a Hugging Face folder has them: a list of {name, blob, bytes, sha256}.
+        gguf: the blob of the same for llama.cpp, of `gguf_bytes`.
+        details: what is known of how it was made.
+    """
+
+    __tablename__ = "adapters"
+    __table_args__ = (
+        Index(
+            "adapters_by_name",
+            "project",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("adapters_by_source", "project", "source"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    name: Mapped[str]
+    model: Mapped[str]
+    source: Mapped[str]
+    job_id: Mapped[str]
+    files: Mapped[list[Any]]
+    gguf: Mapped[str]
+    gguf_bytes: Mapped[int]
+    details: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
 
 
 class HardwareLeaseRow(Base):
@@ -183,7 +223,11 @@ class HardwareLeaseRow(Base):
 
 
 class EventRow(Base):
-    """Something that happened to a deployment, a replica or a job, for people. What it is not of is empty."""
+    """Something that happened to a deployment, a replica or a job, for people. What it is not of is empty.
+
+    Attributes:
+        data: the same in numbers, if there are any.
+    """
 
     __tablename__ = "events"
     __table_args__ = (
@@ -201,6 +245,7 @@ class EventRow(Base):
     replica_id: Mapped[str] = mapped_column(default="")
     job_id: Mapped[str] = mapped_column(default="")
     message: Mapped[str] = mapped_column(Text)
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class LogLineRow(Base):
@@ -246,6 +291,15 @@ class GatewayRow(Base):
     version: Mapped[int]
 
 
+class SecretRow(Base):
+    """What this store's processes sign with; made when it is first needed."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class LeaseRow(Base):
     """Who may do what only one may do at a time. Each holder gets a higher `fence` than the one before."""
 
@@ -287,7 +341,7 @@ class JobRow(Base):
     """A batch or a fine-tune: accepted, and from then on worked at until it is over.
 
     Attributes:
-        kind: what runs it: `batch`.
+        kind: what runs it: `batch` or `ft`.
         dialect: which one it was asked for in: `openai`, `llm_engine.v1`, `llm_engine.v2`.
         state: queued, running, completed, failed, cancelled or expired. While it runs, `phase` tells more:
             validating, working or finishing.
@@ -297,7 +351,8 @@ class JobRow(Base):
         checkpoint: what the next worker goes on from.
         input, output: where from and where to, for who must not have the same; `file:ID`, `name:NAME` or an
             address. Empty if there is none.
-        total, done, failed: rows of the input, those answered, and those of them answered by an error.
+        total, done, failed: rows of the input, those answered, and those of them answered by an error; of a
+            fine-tune steps, and those that were taken.
         message: what goes on, for a person.
         reason: why it failed, was cancelled or expired.
         errors: what is wrong with the input: a list of {code, message, param, line}.

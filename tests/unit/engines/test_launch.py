@@ -54,6 +54,18 @@ class TestLaunch:
         with pytest.raises(StartupError, match=r"CPUs only; for GPUs set llama_server"):
             LlamaCppWheel().launch(replace(OPTIONS, gpus=(0,)), 1234)
 
+    def test_adapters_are_off_unless_asked_for_and_nothing_is_remembered_unasked(self) -> None:
+        words = flags(replace(OPTIONS, adapters=(Path("/a/one.gguf"), Path("/b/two.gguf"))), 1234)
+        assert words[words.index("--lora-scaled") + 1] == "/a/one.gguf:0,/b/two.gguf:0"
+        assert words[words.index("--cache-ram") + 1] == "0"
+        assert "--no-cache-prompt" in words
+        assert not {"--lora-scaled", "--no-cache-prompt"} & set(flags(OPTIONS, 1234))
+
+    @pytest.mark.parametrize("name", ["a,b.gguf", "a:1.gguf", 'a"b.gguf'])
+    def test_an_adapters_path_that_no_flag_can_hold(self, name: str) -> None:
+        with pytest.raises(StartupError, match="must have none of the characters"):
+            flags(replace(OPTIONS, adapters=(Path(name),)), 1234)
+
     def test_a_native_server_is_used_where_one_is_set(self) -> None:
         argv = choose_engine(Path("native")).launch(OPTIONS, 1234).argv
         assert argv[0] == "native"
@@ -72,6 +84,13 @@ class TestChild:
             True, True, True, False,
         )  # fmt: skip
         assert params.pooling_type == 3
+        assert (params.cache_prompt, params.lora_adapters) == (True, [])
+
+    def test_it_takes_adapters(self) -> None:
+        paths = (Path("/a/one.gguf"), Path("/b/two.gguf"))
+        params = parse(flags(replace(OPTIONS, adapters=paths), 1234), "secret")
+        assert [(one.path, one.scale) for one in params.lora_adapters] == [(str(path), 0.0) for path in paths]
+        assert (params.cache_prompt, params.cache_ram_mib) == (False, 0)
 
     @pytest.mark.parametrize("arguments", [["--unknown", "1"], ["--port"]])
     def test_anything_else_ends_it(self, arguments: list[str]) -> None:

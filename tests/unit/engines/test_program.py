@@ -48,6 +48,7 @@ class TestEngineProgram:
             "generates": True,
             "embeds": False,
             "sampling": {"temperature": 0.7, "repeat_penalty": 1.1},
+            "adapters": {},
         }
         assert memory > OVERHEAD + 3 * 256 * 256
         assert "secret" not in prepared.title

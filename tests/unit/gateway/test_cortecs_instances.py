@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from paddock.gateway.cortecs.instances import instance, server_address, state_of
+from paddock.gateway.address import server_address
+from paddock.gateway.cortecs.instances import instance, state_of
 from paddock.schemas.cortecs import MOST_WORKERS, Instance
 from paddock.schemas.own import Deployment, DeploymentStatus, Replica, ReplicaState
 

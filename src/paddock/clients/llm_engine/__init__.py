@@ -20,6 +20,7 @@ from paddock.clients.llm_engine.api_engine import get_api_key, get_base_path, se
 from paddock.clients.llm_engine.completion import Completion
 from paddock.clients.llm_engine.data_types import *  # noqa: F403
 from paddock.clients.llm_engine.file import File
+from paddock.clients.llm_engine.fine_tuning import FineTune
 from paddock.clients.llm_engine.model import Model
 
 api_key: str | None = None
@@ -28,6 +29,7 @@ base_url: str | None = None
 __all__ = [
     "Completion",
     "File",
+    "FineTune",
     "Model",
     "__version__",
     "api_engine",

@@ -1,4 +1,4 @@
-"""Model endpoints: create, get, list, update and delete."""
+"""Model endpoints: create, get, list, update and delete; and the files of models."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from paddock.clients.llm_engine.data_types import (
     ListLLMEndpointsResponse,
     LLMInferenceFramework,
     LLMSource,
+    ModelDownloadRequest,
+    ModelDownloadResponse,
     ModelEndpointType,
     PostInferenceHooks,
     Quantization,
@@ -226,6 +228,30 @@ class Model:
         parse = DeleteLLMEndpointResponse.model_validate
         # Sent again, one that had worked would be answered by "there is no such model".
         call = Call("DELETE", _path(model_endpoint_name), parse, headers=request_headers)
+        return connect(timeout).request(call)
+
+    @classmethod
+    def download(
+        cls,
+        model_name: str,
+        download_format: str = "hugging_face",
+        request_headers: Mapping[str, str] | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> ModelDownloadResponse:
+        """Where to download the files of a fine-tuned model.
+
+        Args:
+            model_name: what `FineTune.get` calls `fine_tuned_model`.
+            download_format: how the files are to be laid out.
+
+        Returns:
+            An answer with `urls`: the URL of each file by its name. They need no key, and stop
+            working after a while, by the reference after an hour.
+        """
+        body = fields(ModelDownloadRequest, {"model_name": model_name, "download_format": download_format})
+        parse = ModelDownloadResponse.model_validate
+        path = f"{_PATH}/download"
+        call = Call("POST", path, parse, body=body, headers=request_headers, repeatable=True)
         return connect(timeout).request(call)
 
 

@@ -33,6 +33,11 @@ def _pooling(params: Any, value: str) -> None:
     params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{value.upper()}")
 
 
+def _adapters(params: Any, value: str) -> None:
+    scaled = [item.rpartition(":") for item in value.split(",")]
+    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, float(scale)) for path, _, scale in scaled]
+
+
 VALUES: dict[str, Setter] = {
     "--model": _model,
     "--alias": lambda params, value: setattr(params, "model_alias", {value}),
@@ -47,12 +52,14 @@ VALUES: dict[str, Setter] = {
     "--threads-http": _whole("n_threads_http"),
     "--log-verbosity": _whole("verbosity"),
     "--pooling": _pooling,
+    "--lora-scaled": _adapters,
 }
 SWITCHES: dict[str, tuple[str, bool]] = {
     "--jinja": ("use_jinja", True),
     "--metrics": ("endpoint_metrics", True),
     "--embeddings": ("embedding", True),
     "--no-webui": ("ui", False),
+    "--no-cache-prompt": ("cache_prompt", False),
     "--no-prefill-assistant": ("prefill_assistant", False),
 }
 

@@ -13,6 +13,8 @@ LOOPBACK = "127.0.0.1"
 ALL_LAYERS = "999"
 KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
 PROMPT_CACHE_MIB = 256
+# What separates paths and scales in llama-server's flag, which has no way to quote all of them.
+SEPARATORS = ',:"'
 SPARE_THREADS = 4  # for questions about its health, which must not wait
 # Reads the chat template, which costs the first chat 20 ms. The weights are warm already.
 WARM_UP = Request(
@@ -69,7 +71,11 @@ def connections(slots: int) -> int:
 
 
 def flags(options: EngineOptions, port: int, host: str = LOOPBACK) -> list[str]:
-    """llama-server's flags, which the wheel's child takes too: see `child.py`."""
+    """llama-server's flags, which the wheel's child takes too: see `child.py`.
+
+    Raises:
+        StartupError: an adapter's path has a character that the flags cannot hold.
+    """
     values: dict[str, str | int | None] = {
         "--model": str(options.weights),
         "--alias": options.alias,
@@ -93,6 +99,29 @@ def flags(options: EngineOptions, port: int, host: str = LOOPBACK) -> list[str]:
         if options.generates:
             # Not `mean`: of texts of different lengths in one batch, llama.cpp takes it over a part only.
             values["--pooling"] = "last"
+    if options.adapters:
+        values |= _adapter_flags(options.adapters)
     return [
         text for flag, value in values.items() for text in ([flag] if value is None else [flag, str(value)])
     ]
+
+
+def _adapter_flags(adapters: tuple[Path, ...]) -> dict[str, str | int | None]:
+    """All with scale 0, so that a request without the field `lora` uses none: `--lora-init-without-apply`
+    does not see to that (llama.cpp's issue 28674).
+
+    What llama.cpp remembers of a prompt was computed with an adapter, and it forgets to compare them in two
+    places (issue 26207): in its cache beside the slots, and where a request has no `lora`. So that cache is
+    off, and a slot's own memory is used only for a request that asks with `cache_prompt`, which must then say
+    in `lora` what it wants even if it wants none.
+    """
+    for path in adapters:
+        if any(separator in str(path) for separator in SEPARATORS):
+            raise StartupError(
+                f"the path of an adapter must have none of the characters {SEPARATORS}: {path}"
+            )
+    return {
+        "--lora-scaled": ",".join(f"{path}:0" for path in adapters),
+        "--cache-ram": 0,
+        "--no-cache-prompt": None,
+    }

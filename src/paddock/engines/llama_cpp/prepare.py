@@ -26,12 +26,15 @@ _SAMPLING = {
 
 @dataclass(frozen=True)
 class PreparedEngine:
-    """An engine and its options. `sampling`: the model's own defaults; `memory`: bytes that it will take."""
+    """An engine and its options. `sampling`: the model's own defaults; `memory`: bytes that it will take;
+    `adapters`: ids of those in the options, in that order.
+    """
 
     engine: Engine
     options: EngineOptions
     sampling: dict[str, float]
     memory: int
+    adapters: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -45,7 +48,7 @@ class PreparedEngine:
     @property
     def facts(self) -> dict[str, Any]:
         """`context_length`, `slots`, `connections` (that one gateway process may have open), `generates`,
-        `embeds`, `sampling`, `memory`.
+        `embeds`, `sampling`, `memory`, `adapters` (the position of each by its id).
         """
         chosen = self.options
         return {
@@ -56,6 +59,7 @@ class PreparedEngine:
             "embeds": chosen.embeddings,
             "sampling": self.sampling,
             "memory": self.memory,
+            "adapters": {id: position for position, id in enumerate(self.adapters)},
         }
 
     @property

@@ -27,6 +27,7 @@ def size_engine(
     embeddings: bool = False,
     gateways: int = 1,
     gpus: tuple[int, ...] = (),
+    adapters: tuple[Path, ...] = (),
 ) -> EngineOptions:
     """Options for serving the GGUF file `weights`. A 0 is chosen here, as documented in the settings.
 
@@ -54,4 +55,5 @@ def size_engine(
         generates=not header.embeds,
         gateways=gateways,
         gpus=gpus,
+        adapters=adapters,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +22,6 @@ from paddock.schemas.own import Deployment, Replica
 
 DETAILS = "cortecs"
 """The key of a deployment's details under which this dialect keeps what it was given."""
-_HOST = re.compile(rb"[A-Za-z0-9._~-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 _GOING = ("draining", "ending")
 
 
@@ -60,23 +58,6 @@ def state_of(deployment: Deployment) -> InstanceState:
     if deployment.serving or deployment.status in ("ready", "asleep"):
         return "running"
     return "stopped" if deployment.status == "failed" else "pending"
-
-
-def server_address(public_url: str | None, headers: Mapping[bytes, bytes], host: str, port: int) -> str:
-    """Where clients reach this server, without a slash at the end.
-
-    The setting `public_url`, else what the request was sent to. What proxies say in other headers is not
-    believed: anybody can send those.
-
-    Args:
-        host, port: what this server listens on, for requests without a usable Host.
-    """
-    if public_url:
-        return public_url.rstrip("/")
-    asked = headers.get(b"host", b"")
-    if _HOST.fullmatch(asked):
-        return f"http://{asked.decode()}"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _arguments(deployment: Deployment) -> InstanceArgs:

@@ -7,11 +7,12 @@ from typing import TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from paddock.errors import InvalidRequest
+from paddock.gateway.address import server_address
 from paddock.gateway.app import Mount, Route
 from paddock.gateway.cortecs import models, tokens, verbs
 from paddock.gateway.cortecs.errors import error_body, own_fields
 from paddock.gateway.cortecs.hardware import hardware_type
-from paddock.gateway.cortecs.instances import instance, server_address
+from paddock.gateway.cortecs.instances import instance
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.validate import parse_whole
 from paddock.schemas.cortecs import (

@@ -90,9 +90,12 @@ def check_content(content: Any, *, takes_requests: bool) -> None:
             raise InvalidRequest(f"content: {fault.message}", param=param, code=fault.code)
 
 
-def refuse_unknown(body: BaseModel, within: str = "", beside: Collection[str] = ()) -> None:
+def refuse_unknown(
+    body: BaseModel, within: str = "", beside: Collection[str] = (), of: str = "batches"
+) -> None:
     """
     Args:
+        of: what is asked for, for a person.
         within: what stands before the names of its fields.
         beside: fields that are taken though its type does not name them.
 
@@ -106,7 +109,7 @@ def refuse_unknown(body: BaseModel, within: str = "", beside: Collection[str] = 
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
         full = f"{within}{name[:100]}"
-        raise UnsupportedParameter(f"{full!r} is not a field of batches{hint}", param=full)
+        raise UnsupportedParameter(f"{full!r} is not a field of {of}{hint}", param=full)
 
 
 def _refuse(given: JSON, config: JSON) -> None:

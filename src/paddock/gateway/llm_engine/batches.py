@@ -208,7 +208,7 @@ class _Version:
         return _answer({"jobs": [view(job) for job in page.jobs]})
 
     async def _get(self, request: Request) -> Response:
-        job = view(await jobs.get(self._platform, LOCAL, request.params["job"], _OURS))
+        job = view(await jobs.get(self._platform, LOCAL, request.params["job"], _OURS, kind=KIND))
         # The first version's answers are flat; who knows the second looks for `job` here too.
         return _answer({**job, "job": job} if self._first else {"job": job})
 
@@ -221,12 +221,12 @@ class _Version:
         if asked.priority is None:
             raise InvalidRequest("priority is required: nothing else can be changed", param="priority")
         priority = jobs.read_priority(asked.priority)
-        job = await jobs.set_priority(self._platform, LOCAL, identity, priority, _OURS)
+        job = await jobs.set_priority(self._platform, LOCAL, identity, priority, _OURS, kind=KIND)
         return _answer({**view(job), "success": True})
 
     async def _cancel(self, request: Request) -> Response:
         try:
-            await jobs.cancel(self._platform, LOCAL, request.params["job"], _OURS)
+            await jobs.cancel(self._platform, LOCAL, request.params["job"], _OURS, kind=KIND)
         except Conflict:
             return _answer({"success": False})
         return _answer({"success": True})

@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from paddock.errors import Conflict, InvalidRequest, ModelNotFound
+from paddock.errors import Conflict, InvalidRequest, ModelNotFound, NotFound
 from paddock.gateway.http import Request, Response, query_values
+from paddock.gateway.llm_engine import adapters as fine_tuned
 from paddock.gateway.llm_engine.bodies import read_create, read_update
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.llm_engine.translate import (
@@ -22,7 +23,8 @@ from paddock.gateway.llm_engine.translate import (
 from paddock.gateway.llm_engine.views import endpoint, task_id
 from paddock.schemas.hardware import HardwareType
 from paddock.schemas.own import Deployment
-from paddock.services import deployments, gateways
+from paddock.services import adapters, deployments, gateways
+from paddock.services.adapters import Adapter
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import hardware_types
 from paddock.services.platform import Platform, in_thread, nodes
@@ -59,15 +61,28 @@ async def get(request: Request, platform: Platform) -> Response:
     Raises:
         NotFound: there is none.
     """
-    found = await deployments.get(platform, PROJECT, request.params["name"])
+    name = request.params["name"]
     types, load = await _surroundings(platform)
-    return _answer(endpoint(found, types, _queued(found, load)))
+
+    def show(one: Deployment) -> JSON:
+        return endpoint(one, types, _queued(one, load))
+
+    try:
+        return _answer(show(await deployments.get(platform, PROJECT, name)))
+    except NotFound as error:
+        adapter = await _adapter(platform, name, error)
+    every = (await deployments.list_page(platform, PROJECT)).deployments
+    return _answer(fine_tuned.endpoint(adapter, fine_tuned.base_of(adapter, every), show))
 
 
 async def list_all(request: Request, platform: Platform) -> Response:
-    """Answers GET model-endpoints with every endpoint of the project, whichever dialect made it."""
+    """Answers GET model-endpoints with every endpoint of the project, whichever dialect made it; fine-tuned
+    models are such too.
+    """
     values = query_values(request, LISTED)
-    found = (await deployments.list_page(platform, PROJECT)).deployments
+    every = (await deployments.list_page(platform, PROJECT)).deployments
+    found: list[Deployment | Adapter] = [*every, *await adapters.list_all(platform, PROJECT)]
+    found.sort(key=lambda one: one.created_at)
     if "name" in values:
         found = [one for one in found if one.name == values["name"]]
     order = values.get("order_by", "oldest")
@@ -81,8 +96,16 @@ async def list_all(request: Request, platform: Platform) -> Response:
         found.reverse()
     types, load = await _surroundings(platform)
 
+    def show(one: Deployment) -> JSON:
+        return endpoint(one, types, _queued(one, load))
+
+    def shown(one: Deployment | Adapter) -> JSON:
+        if isinstance(one, Deployment):
+            return show(one)
+        return fine_tuned.endpoint(one, fine_tuned.base_of(one, every), show)
+
     def render() -> Response:
-        return _answer({"model_endpoints": [endpoint(one, types, _queued(one, load)) for one in found]})
+        return _answer({"model_endpoints": [shown(one) for one in found]})
 
     # Thousands of them must not hold up the requests that are relayed meanwhile.
     return await in_thread(render)
@@ -123,8 +146,23 @@ async def delete(request: Request, platform: Platform) -> Response:
         NotFound: there is none.
         Conflict: it is being deleted already.
     """
-    await deployments.delete(platform, PROJECT, request.params["name"])
+    name = request.params["name"]
+    try:
+        await deployments.delete(platform, PROJECT, name)
+    except NotFound as error:
+        await adapters.delete(platform, PROJECT, (await _adapter(platform, name, error)).id)
     return _answer({"deleted": True})
+
+
+async def _adapter(platform: Platform, name: str, error: NotFound) -> Adapter:
+    """
+    Args:
+        error: raised if there is no such adapter either.
+    """
+    try:
+        return await adapters.get(platform, PROJECT, name)
+    except NotFound:
+        raise error from None
 
 
 async def _stop(platform: Platform, deployment: Deployment) -> Deployment:

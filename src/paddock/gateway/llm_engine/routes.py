@@ -14,8 +14,10 @@ from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine import bodies, completions, endpoints
 from paddock.gateway.llm_engine.batches import batch_routes
 from paddock.gateway.llm_engine.completions import NAME, QUERY
+from paddock.gateway.llm_engine.downloads import download_routes
 from paddock.gateway.llm_engine.errors import error_body
 from paddock.gateway.llm_engine.files import file_routes
+from paddock.gateway.llm_engine.finetunes import fine_tune_routes
 from paddock.inference.routing import Routes
 from paddock.services.platform import Platform
 
@@ -51,7 +53,7 @@ def mount(
         return Response(b'{"status":"ok"}')
 
     async def readyz(request: Request) -> Response:
-        waiting = {one.name: one.problem for one in routes.all() if not one.serves}
+        waiting = {one.name: one.problem for one in routes.all() if not one.serves and one.base is None}
         if waiting or refusal() is not None:
             return Response(orjson.dumps({"status": "waiting", "models": waiting}), 503)
         return Response(b'{"status":"ok"}')
@@ -65,6 +67,8 @@ def mount(
             *_completion_routes(routes),
             *file_routes(platform),
             *batch_routes(platform, routes),
+            *fine_tune_routes(platform),
+            *download_routes(platform, PREFIX),
             *(_second_version(route) for route in openai),
             Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True, logged=False),
             Route("GET", "/readyz", readyz, "200 once every endpoint serves.", always=True, logged=False),

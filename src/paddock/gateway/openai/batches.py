@@ -116,10 +116,10 @@ def batch_routes(platform: Platform, routes: Routes) -> list[Route]:
         return Response(orjson.dumps(body))
 
     async def get(request: Request) -> Response:
-        return _answer(await jobs.get(platform, LOCAL, request.params["batch"], _OURS))
+        return _answer(await jobs.get(platform, LOCAL, request.params["batch"], _OURS, kind=KIND))
 
     async def cancel(request: Request) -> Response:
-        return _answer(await jobs.cancel(platform, LOCAL, request.params["batch"], _OURS))
+        return _answer(await jobs.cancel(platform, LOCAL, request.params["batch"], _OURS, kind=KIND))
 
     one = "/batches/{batch}"
     return [

@@ -15,6 +15,7 @@ from paddock.gateway.openai.bodies import CHAT, COMPLETION, EMBEDDING
 from paddock.gateway.openai.embed import embed
 from paddock.gateway.openai.errors import error_body
 from paddock.gateway.openai.files import file_routes
+from paddock.gateway.openai.fine_tuning import fine_tuning_routes
 from paddock.gateway.openai.generate import generate
 from paddock.gateway.openai.streams import ENDING
 from paddock.gateway.sse import Ending
@@ -48,7 +49,9 @@ def mounts(routes: Routes, platform: Platform | None = None) -> list[Mount]:
             raise NotFound(f"there is no instance {identity[:140]!r}", code="instance_not_found")
         return Routes([deployment])
 
-    kept = [] if platform is None else [*file_routes(platform), *batch_routes(platform, routes)]
+    kept: list[Route] = []
+    if platform is not None:
+        kept = [*file_routes(platform), *batch_routes(platform, routes), *fine_tuning_routes(platform)]
     return [
         Mount("/v1", "OpenAI", error_body, [*_routes(everything, fireworks=False), *kept]),
         Mount("/inference/v1", "Fireworks", error_body, _routes(everything, fireworks=True)),
@@ -110,6 +113,8 @@ def _model(deployment: Deployment, fireworks: bool) -> dict[str, Any]:
     }
     if fireworks:
         return model
+    if deployment.base is not None:
+        model["parent"] = deployment.base.name
     if deployment.context_length:
         model["context_length"] = deployment.context_length
     return {**model, "engine": deployment.engine, "ready": deployment.serves}

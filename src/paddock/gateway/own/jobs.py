@@ -22,7 +22,7 @@ _LIST = {
     "limit": f"1 to {LARGEST_PAGE}, by default {PAGE}",
     "after": "the `next` of the page before",
     "state": f"only those in one of these states, with commas between: {', '.join(_STATES)}",
-    "kind": "only those of this kind: batch",
+    "kind": "only those of this kind: batch or ft",
 }
 _PAGE: TypeAdapter[Any] = TypeAdapter(dict[str, list[Job] | str | None])
 

@@ -38,7 +38,7 @@ def mount(
         return Response(b'{"status":"ok"}')
 
     async def readyz(request: Request) -> Response:
-        waiting = {one.name: one.problem for one in routes.all() if not one.serves}
+        waiting = {one.name: one.problem for one in routes.all() if not one.serves and one.base is None}
         reason = refusal()
         if reason is not None or waiting:
             return Response(orjson.dumps({"status": "waiting", "models": waiting}), 503)

@@ -1,4 +1,4 @@
-"""The LLM Engine dialect's wire types by the reference's names: endpoints, completions, files, batches."""
+"""The LLM Engine dialect's wire types by the reference's names: endpoints, completions, files, jobs."""
 
 from paddock.schemas.llm_engine.batches import (
     BatchCompletionContent,
@@ -91,6 +91,18 @@ from paddock.schemas.llm_engine.files import (
     ListFilesResponse,
     UploadFileResponse,
 )
+from paddock.schemas.llm_engine.finetunes import (
+    BatchJobStatus,
+    CancelFineTuneResponse,
+    CreateFineTuneRequest,
+    CreateFineTuneResponse,
+    GetFineTuneEventsResponse,
+    GetFineTuneResponse,
+    ListFineTunesResponse,
+    LLMFineTuneEvent,
+    ModelDownloadRequest,
+    ModelDownloadResponse,
+)
 from paddock.schemas.llm_engine.vllm import (
     VLLMEndpointAdditionalArgs,
     VLLMEngineAdditionalArgs,
@@ -103,11 +115,13 @@ __all__ = [
     "BatchCompletionsJobStatus",
     "BatchCompletionsModelConfig",
     "BatchCompletionsRequestBase",
+    "BatchJobStatus",
     "CallbackAuth",
     "CallbackBasicAuth",
     "CallbackmTLSAuth",
     "CancelBatchCompletionsV2Request",
     "CancelBatchCompletionsV2Response",
+    "CancelFineTuneResponse",
     "ChatCompletionV2Choice",
     "ChatCompletionV2Message",
     "ChatCompletionV2Request",
@@ -144,6 +158,8 @@ __all__ = [
     "CreateBatchCompletionsV2Request",
     "CreateBatchCompletionsV2RequestContent",
     "CreateBatchCompletionsV2Response",
+    "CreateFineTuneRequest",
+    "CreateFineTuneResponse",
     "CreateLLMEndpointRequest",
     "CreateLLMEndpointResponse",
     "DeleteFileResponse",
@@ -153,14 +169,20 @@ __all__ = [
     "GetBatchCompletionV2Response",
     "GetFileContentResponse",
     "GetFileResponse",
+    "GetFineTuneEventsResponse",
+    "GetFineTuneResponse",
     "GetLLMEndpointResponse",
     "GetModelEndpointResponse",
     "GpuType",
+    "LLMFineTuneEvent",
     "LLMInferenceFramework",
     "LLMSource",
     "ListBatchCompletionV2Response",
     "ListFilesResponse",
+    "ListFineTunesResponse",
     "ListLLMEndpointsResponse",
+    "ModelDownloadRequest",
+    "ModelDownloadResponse",
     "ModelEndpointDeploymentState",
     "ModelEndpointResourceState",
     "ModelEndpointStatus",

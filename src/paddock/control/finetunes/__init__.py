@@ -1,0 +1,1 @@
+"""Fine-tunes: jobs that a process of their own learns at, and what comes of them."""

@@ -1,0 +1,140 @@
+"""A fine-tune's work folder: filled from the blobs, and what it makes brought into them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from paddock.engines.llama_cpp.gguf.adapter import write_adapter
+from paddock.errors import JobFailed, StorageFailed
+from paddock.services.adapters import AdapterFile
+from paddock.services.platform import Platform, in_thread
+from paddock.store.blobs import PIECE, new_blob
+
+GGUF = "adapter.gguf"
+CARD = "README.md"
+_RETRY_AFTER = 30.0
+
+
+async def make(platform: Platform, job_id: str, fence: int) -> Path:
+    """An empty folder. Each worker has its own, so that one that was taken for dead spoils nothing.
+
+    Raises:
+        StorageFailed: it cannot be made.
+    """
+    path = _folder(platform, job_id) / str(fence)
+
+    def work() -> None:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+
+    try:
+        await in_thread(work)
+    except OSError as error:
+        raise _failed(path, error) from error
+    return path
+
+
+async def remove(platform: Platform, job_id: str) -> None:
+    """All that the job has on this machine."""
+    await in_thread(lambda: shutil.rmtree(_folder(platform, job_id), ignore_errors=True))
+
+
+async def fetch(platform: Platform, blob: str, path: Path) -> None:
+    """
+    Raises:
+        StorageFailed: it cannot be read, or not be written here.
+    """
+    try:
+        with path.open("wb") as stream:
+            async for piece in platform.blobs.read(blob):
+                await in_thread(lambda: stream.write(piece))  # noqa: B023
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+async def keep_folder(platform: Platform, path: Path, blob: str) -> None:
+    """Stores a folder as one blob.
+
+    Raises:
+        StorageFailed: it cannot be written.
+        FileNotFoundError: the folder is gone.
+    """
+    packed = path.with_name(f"{path.name}.tar")
+    try:
+        await in_thread(lambda: _pack(path, packed))
+        await keep_file(platform, packed, blob)
+    finally:
+        packed.unlink(missing_ok=True)
+
+
+async def fetch_folder(platform: Platform, blob: str, path: Path) -> None:
+    """The folder `path` as it was when it was stored.
+
+    Raises:
+        StorageFailed: it cannot be read, or not be written here.
+    """
+    packed = path.with_name(f"{path.name}.tar")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    await fetch(platform, blob, packed)
+
+    def unpack() -> None:
+        with tarfile.open(packed) as archive:
+            archive.extractall(path.parent, filter="data")
+        packed.unlink()
+
+    try:
+        await in_thread(unpack)
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+async def keep_file(platform: Platform, path: Path, blob: str) -> AdapterFile:
+    """Stores a file's bytes.
+
+    Raises:
+        StorageFailed: they cannot be written.
+    """
+    digest, size = hashlib.sha256(), 0
+    async with new_blob(platform.blobs, blob) as writer:
+        async for piece in _pieces(path):
+            digest.update(piece)
+            size += len(piece)
+            await writer.write(piece)
+    return AdapterFile(path.name, blob, size, digest.hexdigest())
+
+
+async def convert(folder: Path, base: Path) -> Path:
+    """The adapter in the folder as llama.cpp reads it.
+
+    Raises:
+        JobFailed: llama.cpp cannot read such a one.
+    """
+    target = folder.with_name(GGUF)
+    try:
+        await in_thread(lambda: write_adapter(folder, base, target))
+    except Exception as error:
+        raise JobFailed(f"what was learned cannot be served: {error}") from error
+    return target
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as stream:
+        while piece := await in_thread(lambda: stream.read(PIECE)):
+            yield piece
+
+
+def _pack(path: Path, target: Path) -> None:
+    with tarfile.open(target, "w") as archive:
+        archive.add(path, path.name)
+
+
+def _folder(platform: Platform, job_id: str) -> Path:
+    return platform.settings.data_dir / "fine-tunes" / job_id
+
+
+def _failed(path: Path, error: OSError) -> StorageFailed:
+    return StorageFailed(f"cannot write {path}: {error.strerror or error}", retry_after=_RETRY_AFTER)

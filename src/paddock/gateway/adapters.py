@@ -1,0 +1,88 @@
+"""The adapters that a gateway serves: each answers through the engines of one deployment that has it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from paddock.inference.deployment import Deployment
+from paddock.inference.routing import Routes
+from paddock.services.serving import Served, ServedAdapter
+
+
+class Adapters:
+    """
+    Args:
+        wake: called with the deployment of an adapter when a request begins to wait for an engine.
+    """
+
+    def __init__(self, routes: Routes, wake: Callable[[Deployment], None]) -> None:
+        self._routes = routes
+        self._wake = wake
+        self._known: dict[str, Deployment] = {}
+        # By the adapter, then by the deployment that serves it, in the order in which these became known.
+        self._bases: defaultdict[str, dict[str, tuple[Deployment, ServedAdapter]]] = defaultdict(dict)
+
+    def follow(self, base: Deployment, served: Served) -> None:
+        """What the deployment serves is so now; it was described and has its replicas."""
+        listed = {} if served.gone else {one.id: one for one in served.adapters}
+        changed = set(listed)
+        for identity, bases in self._bases.items():
+            if base.id in bases and identity not in listed:
+                del bases[base.id]
+                changed.add(identity)
+        for identity, adapter in listed.items():
+            self._bases[identity][base.id] = (base, adapter)
+        for identity in changed:
+            self._settle(identity)
+
+    def of(self, base: Deployment) -> list[Deployment]:
+        """Those that answer through the deployment."""
+        return [one for one in self._known.values() if one.base is base]
+
+    def _settle(self, identity: str) -> None:
+        """Gives the adapter the deployment that serves it best."""
+        bases = list(self._bases[identity].values())
+        if not bases:
+            del self._bases[identity]
+            if (gone := self._known.pop(identity, None)) is not None:
+                self._routes.remove(gone)
+                gone.problem, gone.wakes = "it was deleted", False
+                gone.set_replicas([])
+            return
+        base, adapter = min(bases, key=lambda one: (one[0].stopped, not one[0].replicas))
+        adapted = self._known.get(identity) or self._new(base, adapter)
+        _describe(adapted, base)
+        adapted.set_replicas([one for one in base.replicas if identity in one.adapters])
+
+    def _new(self, base: Deployment, adapter: ServedAdapter) -> Deployment:
+        adapted = Deployment(
+            adapter.name,
+            base.engine,
+            base.engine_model,
+            id=adapter.id,
+            adapter=adapter.id,
+            base=base,
+            created=int(adapter.created_at),
+        )
+
+        def wake() -> None:
+            if adapted.base is not None:
+                self._wake(adapted.base)
+
+        adapted.on_wait = wake
+        self._routes.add(adapted)
+        self._known[adapter.id] = adapted
+        return adapted
+
+
+def _describe(adapted: Deployment, base: Deployment) -> None:
+    """All that an adapter shares with the deployment that serves it."""
+    adapted.base, adapted.engine_model = base, base.engine_model
+    adapted.context_length, adapted.tools = base.context_length, base.tools
+    adapted.generates, adapted.vocabulary = base.generates, base.vocabulary
+    adapted.sampling, adapted.slots, adapted.pace = base.sampling, base.slots, base.pace
+    adapted.patience, adapted.most_waiting = base.patience, base.most_waiting
+    adapted.stopped, adapted.asleep, adapted.problem = base.stopped, base.asleep, base.problem
+    # An engine that has it is on its way as long as the deployment is to serve at all.
+    adapted.wakes = base.wakes

@@ -1,0 +1,115 @@
+"""Where to download a fine-tuned model: addresses that work for a while, without a key."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from pydantic import TypeAdapter
+
+from paddock.errors import InvalidRequest, NotFound, UnsupportedParameter
+from paddock.gateway import download
+from paddock.gateway.address import server_address
+from paddock.gateway.app import Route
+from paddock.gateway.http import Request, Response, query_values
+from paddock.gateway.llm_engine.batch_wish import refuse_unknown
+from paddock.gateway.validate import parse_whole
+from paddock.schemas.llm_engine.finetunes import ModelDownloadRequest
+from paddock.services import adapters
+from paddock.services.adapters import Adapter, AdapterFile
+from paddock.services.deployments import LOCAL
+from paddock.services.platform import Platform
+from paddock.services.signing import Signer
+
+JSON = dict[str, Any]
+LASTS = 3600
+"""Seconds for which an address works."""
+HUGGING_FACE, GGUF = "hugging_face", "gguf"
+_DOWNLOAD = TypeAdapter(ModelDownloadRequest)
+_GGUF_FILE = "adapter.gguf"
+_PATH = "/v1/llm/downloads/{adapter}/{file}"
+_QUERY = {"expires": "When it stops working, in seconds since 1970.", "signature": "Over all the rest."}
+
+
+def download_routes(platform: Platform, prefix: str) -> list[Route]:
+    """
+    Args:
+        prefix: of this dialect's routes.
+    """
+    signer = Signer(platform)
+    settings = platform.settings
+
+    async def ask(request: Request) -> Response:
+        asked = parse_whole(_DOWNLOAD, request.body)
+        refuse_unknown(asked, of="downloads")
+        found = await _find(platform, asked.model_name)
+        expires_at = int(time.time()) + LASTS
+        host = server_address(settings.public_url, request.headers, settings.host, settings.port)
+        urls: dict[str, str] = {}
+        for file in _files(found, asked.download_format):
+            path = f"/v1/llm/downloads/{found.id}/{quote(file.name)}"
+            signature = await signer.sign(f"{found.id}/{file.name}", expires_at)
+            query = urlencode({"expires": expires_at, "signature": signature})
+            urls[file.name] = f"{host}{prefix}{path}?{query}"
+        return Response(orjson.dumps({"urls": urls}))
+
+    async def send(request: Request) -> None:
+        identity, name = request.params["adapter"], request.params["file"]
+        values = query_values(request, _QUERY)
+        expires = values.get("expires", "")
+        at = int(expires) if expires.isascii() and expires.isdecimal() and len(expires) < 16 else 0
+        if not await signer.check(f"{identity}/{name}", at, values.get("signature", "")):
+            raise NotFound(
+                "this address does not work, or not any more: ask for the download again",
+                code="download_not_found",
+            )
+        found = await adapters.get(platform, LOCAL, identity)
+        file = next((one for one in [*found.files, _gguf(found)] if one.name == name), None)
+        if file is None:
+            raise NotFound(f"{found.name} has no file {name[:140]!r}", code="download_not_found")
+        pieces = platform.blobs.read(file.blob)
+        await download.send(request, pieces, content_type="application/octet-stream", length=file.bytes)
+
+    return [
+        Route(
+            "POST",
+            "/v1/llm/model-endpoints/download",
+            ask,
+            "Addresses of a fine-tuned model's files.",
+            body=_DOWNLOAD,
+            example={"model_name": "paddock/foal.shop.20261128-120000", "download_format": HUGGING_FACE},
+        ),
+        Route("GET", _PATH, send, "One file of a fine-tuned model.", query=_QUERY),
+    ]
+
+
+async def _find(platform: Platform, name: str) -> Adapter:
+    try:
+        return await adapters.get(platform, LOCAL, name)
+    except NotFound:
+        raise InvalidRequest(
+            f"model_name: {name[:140]!r} is no fine-tuned model; only what was made here can be downloaded",
+            param="model_name",
+            code="model_not_found",
+        ) from None
+
+
+def _files(adapter: Adapter, format: str | None) -> list[AdapterFile]:
+    """
+    Raises:
+        UnsupportedParameter: there is none of this format.
+    """
+    if format in (None, HUGGING_FACE):
+        return list(adapter.files)
+    if format == GGUF:
+        return [_gguf(adapter)]
+    raise UnsupportedParameter(
+        f'download_format must be "{HUGGING_FACE}" or "{GGUF}", not {str(format)[:40]!r}',
+        param="download_format",
+    )
+
+
+def _gguf(adapter: Adapter) -> AdapterFile:
+    return AdapterFile(_GGUF_FILE, adapter.gguf, adapter.gguf_bytes, "")

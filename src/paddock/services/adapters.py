@@ -1,0 +1,205 @@
+"""What can be done with adapters. Every deployment of an adapter's model in its project serves it.
+
+The bytes lie whole in the blobs before a row tells of them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from paddock.errors import NotFound, StartupError
+from paddock.services import deployments, events
+from paddock.services.holds import ORIGIN
+from paddock.services.platform import Platform, in_thread
+from paddock.store.sessions import ChangeSession
+from paddock.store.tables import AdapterRow, DeploymentRow
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """One of the files of an adapter's Hugging Face folder. `blob` is where its bytes lie."""
+
+    name: str
+    blob: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """
+    Attributes:
+        model, source: of the model that it belongs to.
+        gguf, gguf_bytes: the blob of the same for llama.cpp, and its size.
+    """
+
+    id: str
+    name: str
+    model: str
+    source: str
+    job_id: str
+    gguf: str
+    gguf_bytes: int
+    files: Sequence[AdapterFile] = ()
+    details: JSON = field(default_factory=dict)
+    created_at: float = 0.0
+
+
+def new_id() -> str:
+    return f"adp-{secrets.token_hex(8)}"
+
+
+def folder(platform: Platform, adapter_id: str) -> str:
+    """Below which the blobs of an adapter lie."""
+    return f"adapters/{platform.mark}/{adapter_id}"
+
+
+def add(session: ChangeSession, project: str, made: Adapter, now: float) -> None:
+    """From here on it is there: the deployments of its model bring up engines that serve it, and end the
+    others when these are ready. May be said again.
+    """
+    if session.get(AdapterRow, made.id) is not None:
+        return
+    session.add(
+        AdapterRow(
+            id=made.id,
+            project=project,
+            name=made.name,
+            model=made.model,
+            source=made.source,
+            job_id=made.job_id,
+            files=[vars(file) for file in made.files],
+            gguf=made.gguf,
+            gguf_bytes=made.gguf_bytes,
+            details=made.details,
+            created_at=now,
+        )
+    )
+    session.flush()
+    _renew(session, project, made.source, f"to serve {made.name}", now)
+
+
+async def get(platform: Platform, project: str, name: str) -> Adapter:
+    """By name or id.
+
+    Raises:
+        NotFound: there is none, or it is another project's.
+    """
+    return await platform.store.read(lambda session: _adapter(find(session, project, name)))
+
+
+async def list_all(platform: Platform, project: str) -> list[Adapter]:
+    """In the order in which they were made."""
+    query = select(AdapterRow).where(AdapterRow.project == project, AdapterRow.deleted_at.is_(None))
+    query = query.order_by(AdapterRow.created_at, AdapterRow.id)
+    return await platform.store.read(lambda session: [_adapter(row) for row in session.scalars(query)])
+
+
+async def delete(platform: Platform, project: str, name: str) -> Adapter:
+    """Nobody is answered by it any more, and its bytes go.
+
+    Raises:
+        NotFound: as `get`.
+    """
+
+    def work(session: ChangeSession) -> Adapter:
+        row, now = find(session, project, name), time.time()
+        row.deleted_at = now
+        session.flush()
+        _renew(session, project, row.source, f"without {row.name}", now)
+        return _adapter(row)
+
+    gone = await platform.change(work)
+    for key in [gone.gguf, *(file.blob for file in gone.files)]:
+        await platform.blobs.delete(key)
+    return gone
+
+
+def find(session: Session, project: str, name: str) -> AdapterRow:
+    """
+    Raises:
+        NotFound: there is none of this name or id in the project.
+    """
+    row = named(session, project, name) or session.get(AdapterRow, name)
+    if row is None or row.project != project or row.deleted_at is not None:
+        raise NotFound(f"there is no adapter {name[:140]!r}", code="adapter_not_found")
+    return row
+
+
+def named(session: Session, project: str, name: str) -> AdapterRow | None:
+    query = select(AdapterRow).where(
+        AdapterRow.project == project, AdapterRow.name == name, AdapterRow.deleted_at.is_(None)
+    )
+    return session.scalars(query).one_or_none()
+
+
+def of_model(session: Session, project: str, source: str) -> list[Adapter]:
+    """Those that a deployment of the model serves, in the order in which they were made."""
+    query = select(AdapterRow).where(
+        AdapterRow.project == project, AdapterRow.source == source, AdapterRow.deleted_at.is_(None)
+    )
+    return [_adapter(row) for row in session.scalars(query.order_by(AdapterRow.created_at, AdapterRow.id))]
+
+
+async def bring(platform: Platform, adapter_id: str, blob: str, size: int) -> Path:
+    """The adapter's file for llama.cpp on this machine, fetched unless it is there.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+        StorageFailed: it cannot be had now.
+        StartupError: it cannot be written here.
+    """
+    path = platform.settings.data_dir / "adapters" / f"{adapter_id}.gguf"
+    if path.is_file() and path.stat().st_size == size:
+        return path
+    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+    try:
+        await in_thread(lambda: path.parent.mkdir(parents=True, exist_ok=True))
+        with part.open("wb") as stream:
+            async for piece in platform.blobs.read(blob):
+                await in_thread(lambda: stream.write(piece))  # noqa: B023
+        part.replace(path)
+    except OSError as error:
+        raise StartupError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _renew(session: ChangeSession, project: str, source: str, why: str, now: float) -> None:
+    query = select(DeploymentRow).where(
+        DeploymentRow.project == project,
+        DeploymentRow.source == source,
+        DeploymentRow.deleted_at.is_(None),
+        DeploymentRow.origin != ORIGIN,
+        DeploymentRow.wanted == "serve",
+    )
+    for row in session.scalars(query):
+        deployments.renew(row)
+        row.updated_at, row.revision, row.attention = now, session.revision, True
+        events.record(session, row, "updated", f"generation {row.generation}, {why}", now)
+
+
+def _adapter(row: AdapterRow) -> Adapter:
+    return Adapter(
+        id=row.id,
+        name=row.name,
+        model=row.model,
+        source=row.source,
+        job_id=row.job_id,
+        gguf=row.gguf,
+        gguf_bytes=row.gguf_bytes,
+        files=[AdapterFile(**file) for file in row.files],
+        details=row.details,
+        created_at=row.created_at,
+    )

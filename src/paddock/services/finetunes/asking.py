@@ -1,0 +1,297 @@
+"""A fine-tune is asked for: everything that could be wrong is found here, before it is a job."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from paddock.errors import (
+    InvalidRequest,
+    NotFound,
+    PaddockError,
+    StartupError,
+    UnsupportedParameter,
+)
+from paddock.schemas.jobs import Dialect, Job
+from paddock.schemas.own import Event
+from paddock.services import adapters, deployments, events, files, jobs
+from paddock.services.adapters import new_id
+from paddock.services.batches import leftovers
+from paddock.services.finetunes import recipe, tokens
+from paddock.services.finetunes import rows as reading
+from paddock.services.finetunes.base import Base, describe_base
+from paddock.services.finetunes.hyperparameters import Hyperparameters, parse
+from paddock.services.finetunes.rows import Facts
+from paddock.services.finetunes.spec import KIND, FineTuneSpec, training_key, validation_key
+from paddock.services.finetunes.split import Divided
+from paddock.services.finetunes.tokens import Tokens
+from paddock.services.jobs import NewJob
+from paddock.services.platform import Platform, in_thread, nodes
+from paddock.store.blobs import new_blob
+from paddock.weights.resolve import Weights, resolve
+
+JSON = dict[str, Any]
+SECONDS = 7 * 24 * 3600.0
+"""After which a fine-tune is given up."""
+MOST_EVENTS = 2000
+TRAINING, VALIDATION = "training_file", "validation_file"
+_SUFFIX = re.compile(r"[A-Za-z0-9-]+")
+_FILE_ID = re.compile(r"file-[0-9a-f]+")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a dialect's caller wants.
+
+    Attributes:
+        training_file, validation_file: ids of stored files.
+        hyperparameters: as they were sent; `hyperparameters_field` is where.
+    """
+
+    dialect: Dialect
+    model: str
+    training_file: str
+    validation_file: str | None = None
+    suffix: str | None = None
+    seed: int | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    hyperparameters_field: str = "hyperparameters"
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The base. `source`: as `DeploymentRow` has it."""
+
+    name: str
+    source: str
+    facts: Base
+    tokens: Tokens
+
+
+async def create(platform: Platform, project: str, asked: Asked) -> Job:
+    """Accepts a fine-tune: from here on it is finished, or fails with a reason.
+
+    Raises:
+        ModelNotFound: there is no such base.
+        InvalidRequest: a field, or something in the files, is wrong; says which.
+        UnsupportedParameter: it cannot be done here.
+    """
+    field = asked.hyperparameters_field
+    wished = parse(_with_seed(asked), field)
+    if wished.method == "full":
+        raise UnsupportedParameter(
+            f'{field}.method must be "lora": whole models are not trained here yet', param=f"{field}.method"
+        )
+    suffix = _check_suffix(asked.suffix)
+    device = await _device(platform, wished, field)
+    model = await _model(platform, project, asked.model)
+    identity = jobs.new_id(KIND)
+    try:
+        training, validation, longest = await _read(platform, project, identity, asked, wished, model)
+        chosen = recipe.choose(wished, training.rows, training.tokens, longest, model.facts, field)
+        if not chosen.truncate:
+            for facts, param in ((training.facts, TRAINING), (validation.facts, VALIDATION)):
+                if facts is not None:
+                    _refuse_long(facts, param, chosen.max_length, model.facts.context_length, field)
+        if chosen.patience and not validation.rows:
+            raise InvalidRequest(
+                f"{field}.early_stopping needs rows to validate, and there are none; give {VALIDATION}",
+                param=f"{field}.early_stopping",
+            )
+        spec = FineTuneSpec(
+            name=_name(model.name, suffix),
+            adapter_id=new_id(),
+            model=model.name,
+            source=model.source,
+            training=training_key(platform, identity),
+            validation=validation_key(platform, identity) if validation.rows else "",
+            rows=training.rows,
+            validation_rows=validation.rows,
+            device=device,
+            recipe=chosen.model_dump(),
+            asked={"suffix": suffix, TRAINING: asked.training_file, VALIDATION: asked.validation_file},
+        )
+        new = NewJob(
+            id=identity,
+            kind=KIND,
+            dialect=asked.dialect,
+            spec=spec.to_json(),
+            seconds=SECONDS,
+            model=model.name,
+            labels=asked.labels,
+            input=f"file:{asked.training_file}",
+        )
+        return await jobs.create(platform, project, new)
+    except PaddockError:
+        await leftovers.clear(platform, identity)
+        raise
+
+
+async def events_of(platform: Platform, project: str, identity: str) -> list[Event]:
+    """The newest `MOST_EVENTS` of a fine-tune's, the oldest of them first.
+
+    Raises:
+        NotFound: there is no such fine-tune.
+    """
+
+    def work(session: Session) -> list[Event]:
+        jobs.find(session, project, identity, kind=KIND)
+        return events.latest(session, project, job_id=identity, limit=MOST_EVENTS)
+
+    return await platform.store.read(work)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """`facts`: of the file that they came from, if it is theirs alone or they are its first part."""
+
+    rows: int
+    tokens: int
+    facts: Facts | None
+
+
+async def _read(
+    platform: Platform, project: str, job_id: str, asked: Asked, wished: Hyperparameters, model: _Model
+) -> tuple[_Rows, _Rows, int]:
+    """Brings the rows into the job's blobs: (to learn, to validate, tokens of the longest).
+
+    Raises:
+        InvalidRequest: something in a file is wrong.
+    """
+    kept = platform.blobs
+    async with (
+        new_blob(kept, training_key(platform, job_id)) as training,
+        new_blob(kept, validation_key(platform, job_id)) as validation,
+    ):
+        if asked.validation_file is not None:
+            learned = await _check(
+                platform, project, asked.training_file, TRAINING, training.write, model.tokens
+            )
+            measured = await _check(
+                platform, project, asked.validation_file, VALIDATION, validation.write, model.tokens
+            )
+            longest = max(learned.longest, measured.longest)
+            return (
+                _Rows(learned.rows, learned.tokens, learned),
+                _Rows(measured.rows, measured.tokens, measured),
+                longest,
+            )
+        parts = Divided(wished.seed or 0, training.write, validation.write)
+        facts = await _check(platform, project, asked.training_file, TRAINING, parts.write, model.tokens)
+        await parts.finish()
+        share = round(facts.tokens * parts.training_rows / facts.rows)
+        return (
+            _Rows(parts.training_rows, share, facts),
+            _Rows(parts.validation_rows, facts.tokens - share, None),
+            facts.longest,
+        )
+
+
+async def _check(
+    platform: Platform, project: str, file_id: str, param: str, write: Any, counter: Tokens
+) -> Facts:
+    pieces, name = await _open(platform, project, file_id, param)
+    async with contextlib.aclosing(pieces):
+        facts = await reading.read(pieces, write, lambda count: None, filename=name, counter=counter)
+    if facts.errors:
+        first = facts.errors[0]
+        where = f"line {first['line']}: " if first.get("line") else ""
+        more = f" ({len(facts.errors) - 1} more)" if len(facts.errors) > 1 else ""
+        raise InvalidRequest(f"{param}: {where}{first['message']}{more}", param=param, code=first["code"])
+    return facts
+
+
+async def _open(
+    platform: Platform, project: str, file_id: str, param: str
+) -> tuple[AsyncGenerator[bytes, None], str]:
+    """(the bytes of a stored file, its name)."""
+    if not _FILE_ID.fullmatch(file_id):
+        raise UnsupportedParameter(
+            f"{param} must be the id of a stored file, not {file_id[:140]!r}: upload it first",
+            param=param,
+        )
+    try:
+        file = await files.get(platform, project, file_id)
+    except NotFound as error:
+        raise InvalidRequest(f"{param}: {error.message}", param=param, code=error.code) from None
+    return files.content(platform, file), file.filename
+
+
+async def _model(platform: Platform, project: str, name: str) -> _Model:
+    """By a deployment's name, or a known model's.
+
+    Raises:
+        ModelNotFound: there is no such model.
+        InvalidRequest: it cannot be trained; says why.
+    """
+
+    def find(session: Session) -> str:
+        if adapters.named(session, project, name) is not None:
+            raise UnsupportedParameter(
+                f"model: {name[:140]!r} was fine-tuned itself; give the model that it was made of",
+                param="model",
+            )
+        served = deployments.known(session, project, name)
+        return served.source if served is not None else name
+
+    source = await platform.store.read(find)
+
+    def look() -> _Model:
+        found = platform.catalogue.find(source, platform.allowed)
+        weights = resolve(found.source, models=platform.settings.data_dir / "models")
+        checkpoint = Weights(found.name, weights.kind, weights.path)
+        base = describe_base(checkpoint)
+        return _Model(found.name, found.source, base, tokens.load(checkpoint.path))
+
+    try:
+        return await in_thread(look)
+    except StartupError as error:
+        raise InvalidRequest(f"model: {error.message}", param="model") from error
+
+
+async def _device(platform: Platform, wished: Hyperparameters, field: str) -> str:
+    known = await platform.store.read(nodes)
+    gpus = sorted({gpu.name for node in known for gpu in node.hardware.gpus})
+    if wished.device == "cuda" and not gpus:
+        cores = sum(node.hardware.cores for node in known)
+        raise InvalidRequest(
+            f'{field}.device must be "cpu" or "auto": there is no GPU here, but {cores} CPU cores',
+            param=f"{field}.device",
+        )
+    return "cuda" if gpus and wished.device in (None, "auto", "cuda") else "cpu"
+
+
+def _with_seed(asked: Asked) -> dict[str, Any]:
+    given = dict(asked.hyperparameters)
+    if asked.seed is not None:
+        if "seed" in given:
+            where = f"{asked.hyperparameters_field}.seed"
+            raise InvalidRequest(f"give seed or {where}, not both", param="seed")
+        given["seed"] = asked.seed
+    return given
+
+
+def _check_suffix(suffix: str | None) -> str | None:
+    if suffix is not None and not _SUFFIX.fullmatch(suffix):
+        raise InvalidRequest(
+            f"suffix must be letters, digits and hyphens, not {suffix[:80]!r}", param="suffix"
+        )
+    return suffix
+
+
+def _refuse_long(facts: Facts, param: str, max_length: int, context_length: int, field: str) -> None:
+    if (wrong := tokens.too_long(facts, max_length, context_length, field)) is not None:
+        raise InvalidRequest(f"{param}: {wrong['message']}", param=param, code=wrong["code"])
+
+
+def _name(model: str, suffix: str | None) -> str:
+    now = time.time()
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{int(now * 1000) % 1000:03d}"
+    return ".".join(part for part in (model, suffix, stamp) if part)

@@ -1,0 +1,61 @@
+"""What was asked for with a fine-tune, as the job keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddock.services.batches.spec import folder
+from paddock.services.platform import Platform
+
+JSON = dict[str, Any]
+KIND = "ft"
+
+
+@dataclass(frozen=True)
+class FineTuneSpec:
+    """
+    Attributes:
+        name: of what comes of it: `base.suffix.time`.
+        adapter_id: of what comes of it.
+        model, source: the base, as `DeploymentRow` has them.
+        training, validation: blobs of normalized rows, see `schemas.training.Task`; without validation rows
+            the second is empty.
+        rows, validation_rows: how many there are.
+        device: what it is learned on: `cpu` or `cuda`.
+        recipe: a `schemas.training.Recipe`.
+        asked: what the dialect wants to show again.
+    """
+
+    name: str
+    adapter_id: str
+    model: str
+    source: str
+    training: str
+    validation: str
+    rows: int
+    validation_rows: int
+    device: str
+    recipe: JSON
+    asked: JSON = field(default_factory=dict)
+
+    def to_json(self) -> JSON:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: JSON) -> FineTuneSpec:
+        return cls(**raw)
+
+
+def training_key(platform: Platform, job_id: str) -> str:
+    return f"{folder(platform, job_id)}/training"
+
+
+def validation_key(platform: Platform, job_id: str) -> str:
+    return f"{folder(platform, job_id)}/validation"
+
+
+def checkpoint_key(platform: Platform, job_id: str, fence: int, name: str) -> str:
+    """Workers write to different ones, so that one that was taken for dead spoils nothing."""
+    return f"{folder(platform, job_id)}/checkpoints/{name}-{fence}"
