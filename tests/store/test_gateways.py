@@ -96,7 +96,7 @@ class TestServing:
 
         ready = await store.change(work)
         _, (served,) = await store.read(lambda session: changed_since(session, -1))
-        assert served.replicas == (serving.ServedReplica(ready, "http://127.0.0.1:1", "k"),)
+        assert served.replicas == (serving.ServedReplica(ready, "http://127.0.0.1:1", "k", {}),)
 
 
 class TestRemembered:
