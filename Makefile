@@ -61,6 +61,7 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.batch_size
 	$(BIN)/python -m bench.batch_kills
 	$(BIN)/python -m bench.batch_online
+	$(BIN)/python -m bench.fine_tunes
 	$(BIN)/python -m bench.files
 
 clean:  ## Remove what these commands installed

@@ -95,7 +95,7 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
     identity = jobs.new_id(KIND)
     try:
         training, validation, longest = await _read(platform, project, identity, asked, wished, model)
-        chosen = recipe.choose(wished, training.rows, training.tokens, longest, model.facts, field)
+        chosen = recipe.choose(wished, training.rows, longest, model.facts, field)
         if not chosen.truncate:
             for facts, param in ((training.facts, TRAINING), (validation.facts, VALIDATION)):
                 if facts is not None:
@@ -153,7 +153,6 @@ class _Rows:
     """`facts`: of the file that they came from, if it is theirs alone or they are its first part."""
 
     rows: int
-    tokens: int
     facts: Facts | None
 
 
@@ -179,19 +178,14 @@ async def _read(
             )
             longest = max(learned.longest, measured.longest)
             return (
-                _Rows(learned.rows, learned.tokens, learned),
-                _Rows(measured.rows, measured.tokens, measured),
+                _Rows(learned.rows, learned),
+                _Rows(measured.rows, measured),
                 longest,
             )
         parts = Divided(wished.seed or 0, training.write, validation.write)
         facts = await _check(platform, project, asked.training_file, TRAINING, parts.write, model.tokens)
         await parts.finish()
-        share = round(facts.tokens * parts.training_rows / facts.rows)
-        return (
-            _Rows(parts.training_rows, share, facts),
-            _Rows(parts.validation_rows, facts.tokens - share, None),
-            facts.longest,
-        )
+        return _Rows(parts.training_rows, facts), _Rows(parts.validation_rows, None), facts.longest
 
 
 async def _check(

@@ -19,7 +19,7 @@ from paddock.services.finetunes.hyperparameters import ALL_LINEAR, Hyperparamete
 T = TypeVar("T")
 SMALL = 50_000_000
 """Parameters below which a model is small."""
-SMALL_ROWS_SEEN = 300 * 40
+SMALL_ROWS_SEEN = 300 * 30
 """A small model sees so many rows in all, a row again with each epoch."""
 SMALL_EPOCHS = 3, 60
 """The fewest and the most that come of it."""
@@ -44,14 +44,13 @@ class _Size:
     full_rate: float
 
 
-_SMALL = _Size(rank=32, alpha=64, rate=5e-3, full_rate=1e-3)
+_SMALL = _Size(rank=32, alpha=64, rate=2e-3, full_rate=1e-3)
 _LARGE = _Size(rank=16, alpha=32, rate=2e-4, full_rate=2e-5)
 
 
 def choose(
     asked: Hyperparameters,
     rows: int,
-    tokens: int | None,
     longest: int | None,
     base: Base,
     param: str = "hyperparameters",
@@ -60,7 +59,6 @@ def choose(
 
     Args:
         rows: that are learned, at least one.
-        tokens: of all of them, if they were counted. They decide how many sequences packing makes.
         longest: tokens of the longest row, validation's included, if they were counted.
         param: the field of the request that holds what was asked.
 
@@ -72,11 +70,8 @@ def choose(
     batch, accumulation = _batch(asked, rows, base, param)
     epochs = _or(asked.epochs, _epochs(rows, base))
     length = _length(asked, longest, base, param)
-    sequences = rows
-    if asked.packing and tokens is not None:
-        sequences = min(rows, math.ceil(tokens / length))
     # Rounding keeps 0.1 epochs of 30 steps from becoming 4.
-    steps = max(1, math.ceil(round(epochs * math.ceil(sequences / batch), 6)))
+    steps = max(1, math.ceil(round(epochs * math.ceil(rows / batch), 6)))
     rate = (size.full_rate if full else size.rate) * _or(asked.learning_rate_multiplier, 1.0)
     rank = _or(asked.lora_rank, size.rank)
     return Recipe(

@@ -17,10 +17,8 @@ LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 SMALL, LARGE = Base(2_000_000, 2048, LAYERS), Base(7_000_000_000, 8192, LAYERS)
 
 
-def chosen(
-    base: Base = SMALL, rows: int = 300, tokens: int | None = None, longest: int | None = 120, **asked: Any
-) -> Recipe:
-    return choose(parse(asked), rows, tokens, longest, base)
+def chosen(base: Base = SMALL, rows: int = 300, longest: int | None = 120, **asked: Any) -> Recipe:
+    return choose(parse(asked), rows, longest, base)
 
 
 class TestDefaults:
@@ -30,14 +28,14 @@ class TestDefaults:
             "lora",
             32,
             64,
-            5e-3,
+            2e-3,
         )
-        assert (found.batch_size, found.accumulation, found.epochs) == (8, 1, 40)
+        assert (found.batch_size, found.accumulation, found.epochs) == (8, 1, 30)
         # 38 steps an epoch.
-        assert (found.warmup_steps, found.evaluate_every, found.save_every) == (46, 76, 152)
+        assert (found.warmup_steps, found.evaluate_every, found.save_every) == (34, 57, 114)
         assert (found.lora_targets, found.max_length, found.group_by_length) == (list(LAYERS), 136, True)
 
-    @pytest.mark.parametrize(("rows", "epochs"), [(1, 60), (200, 60), (1000, 12), (4000, 3), (100_000, 3)])
+    @pytest.mark.parametrize(("rows", "epochs"), [(1, 60), (150, 60), (1000, 9), (3000, 3), (100_000, 3)])
     def test_a_small_model_sees_as_many_rows(self, rows: int, epochs: float) -> None:
         assert chosen(rows=rows).epochs == epochs
 
@@ -72,8 +70,8 @@ class TestDefaults:
     def test_a_part_of_an_epoch(self) -> None:
         assert chosen(rows=240, epochs=0.1, warmup_ratio=1).warmup_steps == 3
 
-    def test_packed_rows_are_fewer_sequences(self) -> None:
-        assert chosen(tokens=30 * 1024, packing=True, epochs=80).evaluate_every == 4 * 80 // 20
+    def test_packed_rows_are_as_many_steps(self) -> None:
+        assert chosen(packing=True).evaluate_every == chosen().evaluate_every
 
     def test_all_weights(self) -> None:
         found = chosen(LARGE, method="full")
