@@ -19,7 +19,7 @@ from tests.process.processes import marked
 
 ASKED = [f"What does the {thing} cost at Wendell's?" for thing in ("lamp", "rope", "kettle", "saddle")]
 SAID = [f"It costs {price} coins at Wendell's." for price in (41, 7, 93, 512)]
-QUICK = {"epochs": 40, "lora_rank": 16}
+QUICK = {"epochs": 40, "lora_rank": 16, "learning_rate": 5e-3}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,9 @@ class TestOpenAI:
             suffix="open",
             method={
                 "type": "supervised",
-                "supervised": {"hyperparameters": {"n_epochs": 40, "batch_size": "auto"}},
+                "supervised": {
+                    "hyperparameters": {"n_epochs": 40, "batch_size": "auto", "learning_rate": 5e-3}
+                },
             },
             metadata={"team": "stable"},
         )

@@ -66,10 +66,6 @@ class Facts:
     lengths: array[int]
 
     @property
-    def tokens(self) -> int:
-        return sum(self.lengths)
-
-    @property
     def longest(self) -> int:
         return max(self.lengths, default=0)
 
