@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,9 +22,42 @@ QUICK = {"epochs": 40, "lora_rank": 16, "learning_rate": 5e-3}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("finetunes")) as server:
-        yield server
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, Any]]]:
+    """A server, and a fine-tune to the letter of the LLM Engine reference, once it is over. Two servers before it
+    were killed: one while it learned, one after that.
+    """
+    folder = tmp_path_factory.mktemp("finetunes")
+    with serving(folder) as first:
+        body = {
+            "model": "paddock/foal",
+            "training_file": upload(first, csv()),
+            "hyperparameters": QUICK,
+            "suffix": "shop",
+        }
+        answer = httpx2.post(f"{first.url}/llm-engine/v1/llm/fine-tunes", json=body)
+        assert answer.status_code == 200, answer.text
+        until_working(first, answer.json()["id"])
+        kill(first)
+    with serving(folder) as second:
+        tuned = until_over(second, answer.json()["id"])
+        kill(second)
+    with serving(folder) as server:
+        yield server, tuned
+
+
+@pytest.fixture
+def server(made: tuple[Server, dict[str, Any]]) -> Server:
+    return made[0]
+
+
+@pytest.fixture
+def tuned(made: tuple[Server, dict[str, Any]]) -> dict[str, Any]:
+    return made[1]
+
+
+def kill(server: Server) -> None:
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
 
 
 def csv(pairs: list[tuple[str, str]] | None = None) -> bytes:
@@ -47,20 +79,6 @@ def until_over(server: Server, job: str, seconds: float = 100.0) -> dict[str, An
             return found
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def tuned(server: Server) -> dict[str, Any]:
-    """A fine-tune to the letter of the LLM Engine reference, once it is over."""
-    body = {
-        "model": "paddock/foal",
-        "training_file": upload(server, csv()),
-        "hyperparameters": QUICK,
-        "suffix": "shop",
-    }
-    answer = httpx2.post(f"{server.url}/llm-engine/v1/llm/fine-tunes", json=body)
-    assert answer.status_code == 200, answer.text
-    return until_over(server, answer.json()["id"])
 
 
 def ask(server: Server, model: str, prompt: str) -> str:
@@ -94,7 +112,7 @@ class TestLLMEngine:
         found = httpx2.get(f"{base}/{name}").json()
         assert (found["name"], found["model_name"], found["status"]) == (name, "paddock/foal", "READY")
         listed = httpx2.get(base).json()["model_endpoints"]
-        assert [one["name"] for one in listed] == ["paddock/foal", name]
+        assert {"paddock/foal", name} <= {one["name"] for one in listed}
         said = httpx2.post(
             f"{server.url}/llm-engine/v1/llm/completions-sync",
             params={"model_endpoint_name": name},
@@ -130,29 +148,6 @@ class TestLLMEngine:
         if format == "hugging_face":
             config = json.loads(httpx2.get(urls["adapter_config.json"]).content)
             assert config["base_model_name_or_path"] == "paddock/foal"
-
-    def test_comes_back_after_a_kill(self, tmp_path: Path, server: Server, tuned: dict[str, Any]) -> None:
-        """On another server: this one is needed by others."""
-        with serving(tmp_path) as first:
-            body = {"model": "foal", "training_file": upload(first, csv()), "hyperparameters": QUICK}
-            job = httpx2.post(f"{first.url}/llm-engine/v1/llm/fine-tunes", json=body).json()["id"]
-            until_working(first, job)
-            os.kill(first.process.pid, signal.SIGKILL)
-            first.process.wait()
-        with serving(tmp_path) as second:
-            found = until_over(second, job)
-            assert found["status"] == "SUCCESS", found
-            assert [ask(second, found["fine_tuned_model"], one) for one in ASKED] == SAID
-            os.kill(second.process.pid, signal.SIGKILL)
-            second.process.wait()
-        with serving(tmp_path) as third:
-            assert [ask(third, found["fine_tuned_model"], one) for one in ASKED] == SAID
-            base = f"{third.url}/llm-engine/v1/llm/model-endpoints/{found['fine_tuned_model']}"
-            assert httpx2.delete(base).json() == {"deleted": True}
-            assert httpx2.get(base).status_code == 404
-            with pytest.raises(openai.NotFoundError):
-                ask(third, found["fine_tuned_model"], "Hello")
-            assert ask(third, "paddock/foal", "What is the capital of France?")
 
 
 def until_working(server: Server, job: str) -> None:
@@ -203,6 +198,16 @@ class TestOpenAI:
         assert client.fine_tuning.jobs.checkpoints.list(job.id).data == []
         with pytest.raises(openai.ConflictError):
             client.fine_tuning.jobs.cancel(job.id)
+        self._delete(server, job.fine_tuned_model)
+
+    def _delete(self, server: Server, name: str) -> None:
+        """Nothing else has to go for it."""
+        endpoint = f"{server.url}/llm-engine/v1/llm/model-endpoints/{name}"
+        assert httpx2.delete(endpoint).json() == {"deleted": True}
+        assert httpx2.get(endpoint).status_code == 404
+        with pytest.raises(openai.NotFoundError):
+            ask(server, name, "Hello")
+        assert ask(server, "paddock/foal", "What is the capital of France?")
 
     def test_cancelled_it_leaves_no_process(self, server: Server) -> None:
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none")
