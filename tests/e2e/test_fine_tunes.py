@@ -23,8 +23,8 @@ QUICK = {"epochs": 40, "lora_rank": 16, "learning_rate": 5e-3}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, Any]]]:
-    """A server, and a fine-tune to the letter of the LLM Engine reference, once it is over. Two servers before
-    it were killed: one while it learned, one after that.
+    """A server, and a fine-tune to the letter of the LLM Engine reference, once it is over. Two servers were
+    killed before: one while it learned, one after that.
     """
     folder = tmp_path_factory.mktemp("finetunes")
     with serving(folder) as first:
