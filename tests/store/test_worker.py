@@ -165,13 +165,14 @@ async def pause(shift: Shift) -> Ending:
 
 class TestCancel:
     @pytest.mark.parametrize("turn", range(2))
-    async def test_takes_effect_within_a_second(self, platform: Platform, turn: int) -> None:
+    async def test_takes_effect_at_once(self, platform: Platform, turn: int) -> None:
         kind = Scripted()
         job = await post(platform)
         async with at_work(platform, kind):
             await until(lambda: kind.begun)
             await jobs.cancel(platform, LOCAL, job.id)
-            found = await over(platform, job, 1.0)
+            # Within a second where the machine has nothing else to do.
+            found = await over(platform, job, 3.0)
             assert (found.state, found.reason, found.results) == (
                 "cancelled",
                 "it was cancelled",
