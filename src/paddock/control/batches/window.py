@@ -20,8 +20,12 @@ SHORTEST_BESIDE = 2.0
 """Seconds of work whose rate is told: beside people it goes up and down."""
 BETTER = 1.05
 """How much more work more rows at once must bring to be worth it."""
-LEAST_SHARE, MOST_SHARE = 0.55, 0.7
+LEAST_SHARE, MOST_SHARE = 0.5, 0.65
 """Of its full rate a batch keeps between these beside people: what is more of it slows them for little."""
+MOST_BESIDE = 6
+"""Beside people an engine has at most a sixth of the rows that it digests best: on a CPU twice as many slow people
+by as much again, and bring the batch next to nothing.
+"""
 REFUSED_SECONDS = 2.0
 """Refusals within so long are one."""
 RECOVERED_SECONDS = 10.0
@@ -131,4 +135,4 @@ class Window:
         if rate > MOST_SHARE * self._rate:
             self._beside = max(1, self._beside - 1)
         elif rate < LEAST_SHARE * self._rate:
-            self._beside = min(max(1, self._full // 3), self._beside + 1)
+            self._beside = min(max(1, self._full // MOST_BESIDE), self._beside + 1)
