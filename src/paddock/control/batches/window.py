@@ -23,8 +23,8 @@ BETTER = 1.05
 LEAST_SHARE, MOST_SHARE = 0.5, 0.65
 """Of its full rate a batch keeps between these beside people: what is more of it slows them for little."""
 MOST_BESIDE = 6
-"""Beside people an engine has at most a sixth of the rows that it digests best: on a CPU twice as many slow people
-by as much again, and bring the batch next to nothing.
+"""Beside people an engine has at most a sixth of the rows that it digests best: on a CPU twice as many slow
+people by as much again, and bring the batch next to nothing.
 """
 REFUSED_SECONDS = 2.0
 """Refusals within so long are one."""
