@@ -160,6 +160,18 @@ class TestRoutes:
         with pytest.raises(Exception, match="it was deleted"):
             await waiting
 
+    async def test_a_deployment_keeps_its_name(self, platform: Platform, routes: Routes) -> None:
+        """Which somebody gave it while the adapter was learned: the gateway follows the store all the same."""
+        await platform.change(lambda session: add_deployment(session, "foal.shop.1"))
+        adapter = made("foal.shop.1")
+        await add(platform, adapter)
+        assert routes.resolve("foal.shop.1").adapter == ""
+        assert routes.resolve(adapter.id).adapter == adapter.id
+        await platform.change(lambda session: add_deployment(session, "two"))
+        assert routes.resolve("two").name == "two"
+        await adapters.delete(platform, LOCAL, adapter.id)
+        assert routes.resolve("foal.shop.1").adapter == ""
+
     async def test_another_deployment_takes_over(self, platform: Platform, routes: Routes) -> None:
         adapter = made("foal.shop.1")
         await add(platform, adapter)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 
+from paddock.errors import StartupError
 from paddock.inference.deployment import Deployment
 from paddock.inference.routing import Routes
 from paddock.services.serving import Served, ServedAdapter
+
+log = logging.getLogger(__name__)
 
 
 class Adapters:
@@ -71,8 +75,13 @@ class Adapters:
                 self._wake(adapted.base)
 
         adapted.on_wait = wake
-        self._routes.add(adapted)
         self._known[adapter.id] = adapted
+        try:
+            self._routes.add(adapted)
+        except StartupError as error:
+            # Somebody named a deployment so while it was learned: that one keeps the name.
+            log.warning("the adapter %s is found by its id only: %s", adapter.id, error.message)
+            self._routes.add_hidden(adapted)
         return adapted
 
 

@@ -27,8 +27,8 @@ from paddock.main.platforms import open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
 from paddock.runners.local import LocalRunner
 from paddock.runners.threads import in_thread
-from paddock.services import files
-from paddock.services.batches import leftovers, spec
+from paddock.services import files, job_blobs
+from paddock.services.batches import spec
 from paddock.services.finetunes import spec as finetunes
 from paddock.services.platform import Platform
 from paddock.settings import Settings
@@ -77,7 +77,7 @@ class Jobs:
         while True:
             try:
                 await files.sweep(self._platform)
-                await leftovers.sweep(self._platform)
+                await job_blobs.sweep(self._platform)
             except PaddockError as error:
                 log.warning("old files are not cleared away now: %s", error.message)
             except Exception:

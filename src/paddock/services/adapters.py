@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from paddock.errors import NotFound, StartupError
-from paddock.services import deployments, events
+from paddock.services import blob_files, deployments, events
 from paddock.services.holds import ORIGIN
 from paddock.services.platform import Platform, in_thread
 from paddock.store.sessions import ChangeSession
@@ -130,17 +130,10 @@ def find(session: Session, project: str, name: str) -> AdapterRow:
     Raises:
         NotFound: there is none of this name or id in the project.
     """
-    row = named(session, project, name) or session.get(AdapterRow, name)
+    row = deployments.find_adapter(session, project, name) or session.get(AdapterRow, name)
     if row is None or row.project != project or row.deleted_at is not None:
         raise NotFound(f"there is no adapter {name[:140]!r}", code="adapter_not_found")
     return row
-
-
-def named(session: Session, project: str, name: str) -> AdapterRow | None:
-    query = select(AdapterRow).where(
-        AdapterRow.project == project, AdapterRow.name == name, AdapterRow.deleted_at.is_(None)
-    )
-    return session.scalars(query).one_or_none()
 
 
 def of_model(session: Session, project: str, source: str) -> list[Adapter]:
@@ -162,17 +155,11 @@ async def bring(platform: Platform, adapter_id: str, blob: str, size: int) -> Pa
     path = platform.settings.data_dir / "adapters" / f"{adapter_id}.gguf"
     if path.is_file() and path.stat().st_size == size:
         return path
-    part = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         await in_thread(lambda: path.parent.mkdir(parents=True, exist_ok=True))
-        with part.open("wb") as stream:
-            async for piece in platform.blobs.read(blob):
-                await in_thread(lambda: stream.write(piece))  # noqa: B023
-        part.replace(path)
+        await blob_files.fetch(platform.blobs, blob, path)
     except OSError as error:
         raise StartupError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

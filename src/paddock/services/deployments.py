@@ -65,7 +65,7 @@ async def create(
     details = {**(details or {}), "labels": asked.labels or {}}
 
     def work(session: ChangeSession) -> Deployment:
-        if _find_name(session, project, name) is not None or _is_adapters(session, project, name):
+        if _find_name(session, project, name) is not None or find_adapter(session, project, name):
             raise _taken(name)
         now = time.time()
         row = DeploymentRow(
@@ -275,6 +275,14 @@ def known(session: Session, project: str, name: str) -> Deployment | None:
     return None if row is None else snapshots(session, [row])[0]
 
 
+def find_adapter(session: Session, project: str, name: str) -> AdapterRow | None:
+    """The adapter of this name: it may bear none of a deployment's, and the other way round."""
+    query = select(AdapterRow).where(
+        AdapterRow.project == project, AdapterRow.name == name, AdapterRow.deleted_at.is_(None)
+    )
+    return session.scalars(query).one_or_none()
+
+
 def mark_stopped(row: DeploymentRow, now: float, reason: str = "it was stopped on purpose") -> None:
     row.wanted, row.status, row.reason = "stop", "stopped", reason
     row.stopped_at = now
@@ -310,13 +318,6 @@ def _find_name(session: Session, project: str, name: str) -> DeploymentRow | Non
         DeploymentRow.project == project, DeploymentRow.name == name, DeploymentRow.deleted_at.is_(None)
     )
     return session.scalars(query).one_or_none()
-
-
-def _is_adapters(session: Session, project: str, name: str) -> bool:
-    query = select(AdapterRow.id).where(
-        AdapterRow.project == project, AdapterRow.name == name, AdapterRow.deleted_at.is_(None)
-    )
-    return session.scalars(query).first() is not None
 
 
 def _write(row: DeploymentRow, wish: Wish) -> None:

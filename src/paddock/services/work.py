@@ -7,7 +7,7 @@ nothing any more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,17 +155,13 @@ def count(session: WriteSession, held: Held, done: int, failed: int) -> None:
         raise _fenced(held)
 
 
-def get_on(session: WriteSession, held: Held, **columns: Any) -> JobRow:
+def get_on(session: WriteSession, held: Held, **columns: Any) -> None:
     """Writes how far it is. Whoever does has not stalled.
 
     Raises:
         Fenced: another worker has it now.
     """
-    row = row_of(session, held)
-    row.stalls = 0
-    for name, value in columns.items():
-        setattr(row, name, value)
-    return row
+    _get_on(row_of(session, held), columns)
 
 
 def enter(session: ChangeSession, one: Held, phase: str, now: float, **changes: Any) -> None:
@@ -178,9 +174,7 @@ def enter(session: ChangeSession, one: Held, phase: str, now: float, **changes: 
     if row.phase != phase:
         row.times = {**row.times, phase: now}
         events.record_job(session, row, phase, "", now)
-    row.stalls = 0
-    for name, value in {"phase": phase, **changes}.items():
-        setattr(row, name, value)
+    _get_on(row, {"phase": phase, **changes})
 
 
 def end(session: ChangeSession, one: Held, ending: Ending, now: float) -> None:
@@ -218,6 +212,12 @@ def _end(session: ChangeSession, row: JobRow, ending: Ending, now: float) -> Non
     if ending.write is not None:
         ending.write(session, row)
     events.record_job(session, row, ending.state, ending.reason, now)
+
+
+def _get_on(row: JobRow, columns: Mapping[str, Any]) -> None:
+    row.stalls = 0
+    for name, value in columns.items():
+        setattr(row, name, value)
 
 
 def _fenced(held: Held) -> Fenced:

@@ -23,8 +23,8 @@ from paddock.errors import InvalidRequest, JobFailed, ModelNotFound, NotFound, P
 from paddock.inference.routing import Routes
 from paddock.inference.rows import Rows
 from paddock.schemas.jobs import Dialect
-from paddock.services import files, jobs
-from paddock.services.batches import journal, leftovers, places
+from paddock.services import files, job_blobs, jobs
+from paddock.services.batches import journal, places
 from paddock.services.batches.journal import Kept
 from paddock.services.batches.spec import BatchSpec, rows_key
 from paddock.services.files import Received
@@ -83,7 +83,7 @@ class Batches:
     async def clear(self, shift: Shift) -> None:
         """Removes what a batch kept that is over."""
         await places.discard(self._platform, shift.held.id, BatchSpec.from_json(shift.held.job.spec))
-        await leftovers.clear(self._platform, shift.held.id)
+        await job_blobs.clear(self._platform, shift.held.id)
 
     # ---- validating
 

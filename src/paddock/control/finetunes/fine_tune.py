@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from paddock.control.finetunes import folders
-from paddock.control.finetunes.learning import Learning, recipe_of
+from paddock.control.finetunes.learning import Learning
 from paddock.control.finetunes.program import Trainer
 from paddock.control.jobs.shift import Shift
 from paddock.errors import PaddockError
 from paddock.runners.runner import Runner
 from paddock.schemas.own import CreateDeployment
-from paddock.schemas.training import CHECKPOINTS, RESULT
-from paddock.services import adapters, deployments
+from paddock.schemas.training import CHECKPOINTS, RESULT, Recipe
+from paddock.services import adapters, deployments, job_blobs
 from paddock.services.adapters import Adapter, AdapterFile
-from paddock.services.batches import leftovers
 from paddock.services.finetunes.spec import FineTuneSpec
 from paddock.services.platform import Platform, in_thread
 from paddock.services.work import Ending
@@ -68,7 +67,7 @@ class FineTunes:
     async def clear(self, shift: Shift) -> None:
         """Removes what it kept, but for what came of it."""
         await folders.remove(self._platform, shift.held.id)
-        await leftovers.clear(self._platform, shift.held.id)
+        await job_blobs.clear(self._platform, shift.held.id)
 
     async def _make(self, shift: Shift, spec: FineTuneSpec) -> JSON:
         """What came of it, all of it in the blobs."""
@@ -87,10 +86,10 @@ class FineTunes:
             training=TRAINING,
             validation=VALIDATION if spec.validation else "",
             device=spec.device,
-            recipe=recipe_of(spec),
+            recipe=Recipe.model_validate(spec.recipe),
         )
         await shift.enter("working")
-        done = await Learning(shift, spec, self._runner, folder).run(trainer)
+        done = await Learning(shift, self._runner, folder).run(trainer)
         shift.message = "storing what was learned"
         made = await self._store(shift, spec, folder)
         await self._deploy(shift, spec)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tarfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-from paddock.engines.llama_cpp.gguf.adapter import write_adapter
-from paddock.errors import JobFailed, StorageFailed
+from paddock.errors import JobFailed, StartupError, StorageFailed
+from paddock.services import blob_files
 from paddock.services.adapters import AdapterFile
 from paddock.services.platform import Platform, in_thread
-from paddock.store.blobs import PIECE, new_blob
 
 GGUF = "adapter.gguf"
 CARD = "README.md"
@@ -49,9 +46,7 @@ async def fetch(platform: Platform, blob: str, path: Path) -> None:
         StorageFailed: it cannot be read, or not be written here.
     """
     try:
-        with path.open("wb") as stream:
-            async for piece in platform.blobs.read(blob):
-                await in_thread(lambda: stream.write(piece))  # noqa: B023
+        await blob_files.fetch(platform.blobs, blob, path)
     except OSError as error:
         raise _failed(path, error) from error
 
@@ -98,13 +93,8 @@ async def keep_file(platform: Platform, path: Path, blob: str) -> AdapterFile:
     Raises:
         StorageFailed: they cannot be written.
     """
-    digest, size = hashlib.sha256(), 0
-    async with new_blob(platform.blobs, blob) as writer:
-        async for piece in _pieces(path):
-            digest.update(piece)
-            size += len(piece)
-            await writer.write(piece)
-    return AdapterFile(path.name, blob, size, digest.hexdigest())
+    size, digest = await blob_files.keep(platform.blobs, path, blob)
+    return AdapterFile(path.name, blob, size, digest)
 
 
 async def convert(folder: Path, base: Path) -> Path:
@@ -113,18 +103,15 @@ async def convert(folder: Path, base: Path) -> Path:
     Raises:
         JobFailed: llama.cpp cannot read such a one.
     """
+    # numpy and gguf take a fifth of a second to import, which a start of the server must not pay.
+    from paddock.engines.llama_cpp.gguf.adapter import write_adapter
+
     target = folder.with_name(GGUF)
     try:
         await in_thread(lambda: write_adapter(folder, base, target))
-    except Exception as error:
-        raise JobFailed(f"what was learned cannot be served: {error}") from error
+    except StartupError as error:
+        raise JobFailed(f"what was learned cannot be served: {error.message}") from error
     return target
-
-
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as stream:
-        while piece := await in_thread(lambda: stream.read(PIECE)):
-            yield piece
 
 
 def _pack(path: Path, target: Path) -> None:

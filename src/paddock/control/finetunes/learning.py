@@ -15,9 +15,9 @@ from paddock.control.jobs.shift import Shift
 from paddock.errors import JobFailed, StartupError
 from paddock.runners.local import NODE
 from paddock.runners.runner import Runner, Running
-from paddock.schemas.training import CHECKPOINTS, Began, Done, Evaluated, Failed, Recipe, Said, Saved, Stepped
+from paddock.schemas.training import CHECKPOINTS, Began, Done, Evaluated, Failed, Said, Saved, Stepped
 from paddock.services import events, work
-from paddock.services.finetunes.spec import FineTuneSpec, checkpoint_key
+from paddock.services.finetunes.spec import checkpoint_key
 from paddock.store.sessions import WriteSession
 
 JSON = dict[str, Any]
@@ -38,9 +38,8 @@ class Learning:
         folder: the work folder, where the rows lie.
     """
 
-    def __init__(self, shift: Shift, spec: FineTuneSpec, runner: Runner, folder: Path) -> None:
+    def __init__(self, shift: Shift, runner: Runner, folder: Path) -> None:
         self._shift = shift
-        self._spec = spec
         self._runner = runner
         self._folder = folder
         self._steps = 0
@@ -175,7 +174,3 @@ class Learning:
             events.record_progress(session, work.row_of(session, held), kind, words, data, now)
 
         await self._shift.write(write)
-
-
-def recipe_of(spec: FineTuneSpec) -> Recipe:
-    return Recipe.model_validate(spec.recipe)

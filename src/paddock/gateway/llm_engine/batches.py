@@ -23,8 +23,8 @@ from paddock.schemas.llm_engine import (
     UpdateBatchCompletionsV2Request,
 )
 from paddock.schemas.own import CreateDeployment
-from paddock.services import jobs
-from paddock.services.batches import leftovers, places
+from paddock.services import job_blobs, jobs
+from paddock.services.batches import places
 from paddock.services.batches.places import Source, Target
 from paddock.services.batches.spec import KIND, BatchSpec, input_key
 from paddock.services.deployments import LOCAL
@@ -200,7 +200,7 @@ class _Version:
         try:
             return await jobs.create(platform, LOCAL, new, check)
         except InvalidRequest:
-            await leftovers.clear(platform, new.id)
+            await job_blobs.clear(platform, new.id)
             raise
 
     async def _list(self, request: Request) -> Response:

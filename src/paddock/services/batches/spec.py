@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from paddock.services.job_blobs import folder
 from paddock.services.platform import Platform
 
 JSON = dict[str, Any]
@@ -48,16 +49,6 @@ class BatchSpec:
     @classmethod
     def from_json(cls, raw: JSON) -> BatchSpec:
         return cls(**raw)
-
-
-def everything(platform: Platform) -> str:
-    """Below which all jobs of this store keep their blobs."""
-    return f"jobs/{platform.mark}"
-
-
-def folder(platform: Platform, job_id: str) -> str:
-    """Below which a job keeps its blobs until it is over."""
-    return f"{everything(platform)}/{job_id}"
 
 
 def input_key(platform: Platform, job_id: str) -> str:

@@ -20,9 +20,8 @@ from paddock.errors import (
 )
 from paddock.schemas.jobs import Dialect, Job
 from paddock.schemas.own import Event
-from paddock.services import adapters, deployments, events, files, jobs
+from paddock.services import deployments, events, files, job_blobs, jobs
 from paddock.services.adapters import new_id
-from paddock.services.batches import leftovers
 from paddock.services.finetunes import recipe, tokens
 from paddock.services.finetunes import rows as reading
 from paddock.services.finetunes.base import Base, describe_base
@@ -112,8 +111,6 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
             source=model.source,
             training=training_key(platform, identity),
             validation=validation_key(platform, identity) if validation.rows else "",
-            rows=training.rows,
-            validation_rows=validation.rows,
             device=device,
             recipe=chosen.model_dump(),
             asked={"suffix": suffix, TRAINING: asked.training_file, VALIDATION: asked.validation_file},
@@ -130,7 +127,7 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
         )
         return await jobs.create(platform, project, new)
     except PaddockError:
-        await leftovers.clear(platform, identity)
+        await job_blobs.clear(platform, identity)
         raise
 
 
@@ -227,7 +224,7 @@ async def _model(platform: Platform, project: str, name: str) -> _Model:
     """
 
     def find(session: Session) -> str:
-        if adapters.named(session, project, name) is not None:
+        if deployments.find_adapter(session, project, name) is not None:
             raise UnsupportedParameter(
                 f"model: {name[:140]!r} was fine-tuned itself; give the model that it was made of",
                 param="model",

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddock.services.batches.spec import folder
+from paddock.services.job_blobs import folder
 from paddock.services.platform import Platform
 
 JSON = dict[str, Any]
@@ -22,7 +22,6 @@ class FineTuneSpec:
         model, source: the base, as `DeploymentRow` has them.
         training, validation: blobs of normalized rows, see `schemas.training.Task`; without validation rows
             the second is empty.
-        rows, validation_rows: how many there are.
         device: what it is learned on: `cpu` or `cuda`.
         recipe: a `schemas.training.Recipe`.
         asked: what the dialect wants to show again.
@@ -34,8 +33,6 @@ class FineTuneSpec:
     source: str
     training: str
     validation: str
-    rows: int
-    validation_rows: int
     device: str
     recipe: JSON
     asked: JSON = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What batches kept and do not need any more."""
+"""Where a job keeps its blobs until it is over, and how they go after that."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import time
 
 from sqlalchemy import select
 
-from paddock.services.batches.spec import everything, folder
 from paddock.services.platform import Platform
 from paddock.store.tables import JobRow
 
 FORGOTTEN = 3600.0
 """Seconds after which the bytes of a job that nobody knows belong to a request that was cut off."""
+
+
+def everything(platform: Platform) -> str:
+    """Below which all jobs of this store keep their blobs."""
+    return f"jobs/{platform.mark}"
+
+
+def folder(platform: Platform, job_id: str) -> str:
+    """Below which a job keeps its blobs until it is over."""
+    return f"{everything(platform)}/{job_id}"
 
 
 async def clear(platform: Platform, job_id: str) -> None:
