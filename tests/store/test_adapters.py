@@ -161,7 +161,7 @@ class TestRoutes:
             await waiting
 
     async def test_a_deployment_keeps_its_name(self, platform: Platform, routes: Routes) -> None:
-        """Which somebody gave it while the adapter was learned: the gateway follows the store all the same."""
+        """Which somebody gave it while it was learned: the gateway follows the store all the same."""
         await platform.change(lambda session: add_deployment(session, "foal.shop.1"))
         adapter = made("foal.shop.1")
         await add(platform, adapter)

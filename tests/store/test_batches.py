@@ -17,7 +17,6 @@ from paddock.control.batches import keeper as keeping
 from paddock.control.batches import output
 from paddock.control.batches import run as running
 from paddock.control.batches.keeper import Keeper
-from paddock.control.batches.lines import rows
 from paddock.control.batches.run import Run
 from paddock.control.batches.traffic import Traffic
 from paddock.control.batches.window import Window
@@ -40,6 +39,7 @@ from paddock.inference.rows import Answer
 from paddock.inference.upstream import Upstream
 from paddock.services.batches import journal
 from paddock.services.batches.journal import Entry, Kept
+from paddock.services.lines import rows
 from paddock.services.platform import Platform
 from paddock.services.work import LEASE_SECONDS
 from paddock.store.tables import JobAnswerRow, JobRow

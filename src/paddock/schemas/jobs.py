@@ -22,6 +22,11 @@ class JobError(BaseModel):
     line: int | None = Field(default=None, description="The line of the input, from 1.")
 
 
+def problem(code: str, message: str, *, param: str | None = None, line: int | None = None) -> dict[str, Any]:
+    """A `JobError` as rows and answers have it."""
+    return JobError(code=code, message=message, param=param, line=line).model_dump()
+
+
 class Job(BaseModel):
     """Long work that was accepted: it is finished, or fails with a reason, whatever happens meanwhile."""
 

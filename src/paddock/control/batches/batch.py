@@ -11,7 +11,6 @@ from typing import Any
 
 from paddock.control.batches import output
 from paddock.control.batches.keeper import Keeper
-from paddock.control.batches.lines import rows as rows_of
 from paddock.control.batches.place import Place
 from paddock.control.batches.read_llm_engine import read as read_llm_engine
 from paddock.control.batches.read_openai import read as read_openai
@@ -28,6 +27,7 @@ from paddock.services.batches import journal, places
 from paddock.services.batches.journal import Kept
 from paddock.services.batches.spec import BatchSpec, rows_key
 from paddock.services.files import Received
+from paddock.services.lines import rows as rows_of
 from paddock.services.platform import Platform, in_thread
 from paddock.services.work import Ending
 from paddock.store.blobs import new_blob

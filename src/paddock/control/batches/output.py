@@ -6,9 +6,9 @@ import sys
 from collections.abc import AsyncIterator
 
 from paddock.control.batches.keeper import entries
-from paddock.control.batches.lines import lines
 from paddock.services.batches import journal
 from paddock.services.batches.journal import Kept
+from paddock.services.lines import lines
 from paddock.services.platform import Platform
 from paddock.store.blobs import PIECE
 

@@ -14,10 +14,10 @@ import ijson
 import orjson
 from ijson.backends import yajl2_c
 
-from paddock.control.batches.lines import LONGEST_LINE
-from paddock.control.batches.reading import MOST_ERRORS, TURN, Read, problem
-from paddock.schemas.jobs import Dialect
+from paddock.control.batches.reading import MOST_ERRORS, Read
+from paddock.schemas.jobs import Dialect, problem
 from paddock.services.batches.content import PROMPTS, Fault, Requests, check_fields, prompt_fault, shown
+from paddock.services.lines import LONGEST_LINE, TURN
 
 JSON = dict[str, Any]
 Event = tuple[str, Any]

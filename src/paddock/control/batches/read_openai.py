@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
-from paddock.control.batches.reading import MOST_ERRORS, Read, numbered, problem
+from paddock.control.batches.reading import MOST_ERRORS, Read, numbered
 from paddock.errors import JobFailed
+from paddock.schemas.jobs import problem
 
 JSON = dict[str, Any]
 Fault = tuple[str, str | None, str]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddock.control.batches.lines import lines
-from paddock.errors import InvalidRequest, JobFailed
-from paddock.schemas.jobs import JobError
+from paddock.errors import JobFailed
+from paddock.schemas.jobs import problem
+from paddock.services import lines
+from paddock.services.lines import LineTooLong
 
 JSON = dict[str, Any]
 MOST_ERRORS = 50
 """Faults that are told of one input; with so many it is not read further."""
-TURN = 0.005
-"""Seconds of reading after which others have their turn."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +33,14 @@ class Read:
 
 
 async def numbered(pieces: AsyncIterator[bytes]) -> AsyncGenerator[tuple[int, bytes], None]:
-    """(number from 1, line without its end) of each line, blank ones too. Others have their turns meanwhile.
+    """As `services.lines.numbered`.
 
     Raises:
         JobFailed: a line is too long; `errors` says which.
     """
-    number = 0
-    end = time.perf_counter() + TURN
     try:
-        async for _, line in lines(pieces):
-            number += 1
-            yield number, line
-            if time.perf_counter() > end:
-                await asyncio.sleep(0)
-                end = time.perf_counter() + TURN
-    except InvalidRequest as error:
-        fault = problem(error.code, error.message, line=number + 1)
-        raise JobFailed(f"line {number + 1}: {error.message}", [fault]) from None
-
-
-def problem(code: str, message: str, *, param: str | None = None, line: int | None = None) -> JSON:
-    return JobError(code=code, message=message, param=param, line=line).model_dump()
+        async for found in lines.numbered(pieces):
+            yield found
+    except LineTooLong as error:
+        fault = problem(error.code, error.message, line=error.number)
+        raise JobFailed(f"line {error.number}: {error.message}", [fault]) from None

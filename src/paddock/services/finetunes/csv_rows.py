@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from paddock.services.finetunes.lines import JSON, LONGEST_ROW, Line, fault
+from paddock.schemas.jobs import problem
+from paddock.services.finetunes.lines import JSON, LONGEST_ROW, Line
 
 COLUMNS = ("prompt", "response")
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -76,7 +77,7 @@ class Records:
         """
         if self.opened:
             said = f"the quote that opens on line {self.opened} is never closed; double a quote that is meant"
-            raise Broken(fault("broken_quoting", said, line=self.opened))
+            raise Broken(problem("broken_quoting", said, line=self.opened))
 
     def _read(self, line: Line) -> bool:
         """Whether the record is whole."""
@@ -94,7 +95,7 @@ class Records:
         self._size += len(text) + 1
         if self._size > LONGEST_ROW:
             said = f"the quote that opens on line {self.opened} is not closed within {LONGEST_ROW} characters"
-            raise Broken(fault("broken_quoting", said, line=self.opened))
+            raise Broken(problem("broken_quoting", said, line=self.opened))
         return False
 
     def _bare(self, line: Line, start: int) -> int:
@@ -103,7 +104,7 @@ class Records:
         value = line.text[start:].removesuffix("\r") if end < 0 else line.text[start:end]
         if value.lstrip(" ").startswith(_QUOTE):
             said = "blanks stand before an opening quote; a quoted field begins with its quote"
-            raise Broken(fault("broken_quoting", said, line=line.number))
+            raise Broken(problem("broken_quoting", said, line=line.number))
         self._fields.append(value)
         return len(line.text) + 1 if end < 0 else end + 1
 
@@ -124,7 +125,7 @@ class Records:
                 f"{rest[:_SHOWN]!r} follows the quote that closes the field which opens on line"
                 f" {self.opened}; a quote within a field must be doubled"
             )
-            raise Broken(fault("broken_quoting", said, line=self.opened))
+            raise Broken(problem("broken_quoting", said, line=self.opened))
         self._fields.append("".join(self._text))
         self._forget()
         return end + 2 if rest else len(text) + 1
@@ -161,11 +162,11 @@ class Header:
             said = f"row {row} has {_columns(found)} and the header {_columns(self.columns)}"
             if found > self.columns:
                 said += f"; a field with {DELIMITERS[self.delimiter]} in it must stand in quotes"
-            yield fault("wrong_column_count", said, line=record.line)
+            yield problem("wrong_column_count", said, line=record.line)
             return
         for name, value in self.values(record).items():
             if not value.strip():
-                yield fault("empty_value", f"row {row}: the {name} is empty", param=name, line=record.line)
+                yield problem("empty_value", f"row {row}: the {name} is empty", param=name, line=record.line)
 
     def values(self, record: Record) -> dict[str, str]:
         return {"prompt": record.fields[self.prompt], "response": record.fields[self.response]}
@@ -209,7 +210,7 @@ def _header(record: Record, delimiter: str) -> Header:
     for column in COLUMNS:
         if names.count(column) > 1:
             said = f"the header has {names.count(column)} columns named {column}; there must be one"
-            raise Broken(fault("duplicate_column", said, param=column, line=record.line))
+            raise Broken(problem("duplicate_column", said, param=column, line=record.line))
     prompt, response = (names.index(column) for column in COLUMNS)
     ignored = [name.strip() for i, name in enumerate(record.fields) if i not in (prompt, response)]
     return Header(delimiter, len(names), prompt, response, ignored)
@@ -220,13 +221,13 @@ def _missing(record: Record) -> JSON:
     missing = [column for column in COLUMNS if column not in names]
     if any("\r" in name for name in record.fields):
         said = "lines must end with a line feed, not with a carriage return alone"
-        return fault("invalid_csv", said, line=record.line)
+        return problem("invalid_csv", said, line=record.line)
     found = ", ".join(repr(name.strip()[:40]) for name in record.fields[:20])
     said = (
         f"the header has no column {' and none '.join(missing)}: the first line must name the columns prompt"
         f" and response, and it has {found}. JSON Lines must begin with an object"
     )
-    return fault("missing_column", said, param=missing[0], line=record.line)
+    return problem("missing_column", said, param=missing[0], line=record.line)
 
 
 def _columns(count: int) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
-from paddock.services.finetunes.lines import JSON, Line, fault
+from paddock.schemas.jobs import problem
+from paddock.services.finetunes.lines import JSON, Line
 
 ROLES = ("system", "user", "assistant")
 CALLS = ("tools", "functions", "tool_calls", "function_call", "parallel_tool_calls", "tool_call_id")
@@ -43,12 +44,12 @@ def check(line: Line, row: int) -> Checked:
         value = orjson.loads(line.text)
     except orjson.JSONDecodeError as error:
         said = f"row {row} is not a JSON object on one line: {error.msg} (character {error.colno})"
-        return Checked(faults=[fault("invalid_json_line", said, line=line.number)])
+        return Checked(faults=[problem("invalid_json_line", said, line=line.number)])
     if not isinstance(value, dict):
         said = (
             f"row {row} must be a JSON object with prompt and response, or with messages, not {_shown(value)}"
         )
-        return Checked(faults=[fault("invalid_json_line", said, line=line.number)])
+        return Checked(faults=[problem("invalid_json_line", said, line=line.number)])
     found = _Row(line.number, row)
     if "messages" in value:
         return found.chat(value)
@@ -70,7 +71,7 @@ class _Row:
         self._number = row
 
     def wrong(self, code: str, param: str, said: str) -> None:
-        self.checked.faults.append(fault(code, f"row {self._number} {said}", param=param, line=self._line))
+        self.checked.faults.append(problem(code, f"row {self._number} {said}", param=param, line=self._line))
 
     def prompt(self, value: JSON) -> Checked:
         self.checked.kind = "prompts"
@@ -173,7 +174,7 @@ def mixed(first: Kind, checked: Checked, line: int, row: int) -> Iterator[JSON]:
     if checked.kind and checked.kind != first:
         names = {"prompts": "a prompt with a response", "chats": "a chat"}
         said = f"row {row} is {names[checked.kind]}, and the first one {names[first]}; a file has one kind"
-        yield fault("mixed_rows", said, line=line)
+        yield problem("mixed_rows", said, line=line)
 
 
 def _shown(value: Any) -> str:

@@ -14,10 +14,12 @@ from typing import Protocol
 
 import orjson
 
+from paddock.schemas.jobs import problem
 from paddock.services.finetunes import json_rows
 from paddock.services.finetunes.csv_rows import Broken, Header, Records, read_header
 from paddock.services.finetunes.json_rows import Kind
-from paddock.services.finetunes.lines import JSON, LONGEST_ROW, Line, RowTooLong, fault, numbered
+from paddock.services.finetunes.lines import JSON, LONGEST_ROW, Line, numbered
+from paddock.services.lines import LineTooLong
 
 MOST_ROWS = 100_000
 MOST_ERRORS = 50
@@ -109,26 +111,25 @@ async def _read(found: _Found, pieces: AsyncIterator[bytes], filename: str) -> N
                     reader = _Json(found) if is_json else _Csv(found)
                 if line.bad_byte:
                     said = f"byte {line.bad_byte} of line {line.number} is not UTF-8; save the file as UTF-8"
-                    found.note([fault("invalid_encoding", said, line=line.number)])
+                    found.note([problem("invalid_encoding", said, line=line.number)])
                 if reader is not None:
                     reader.take(line)
                 if found.waiting >= WRITTEN_AT_ONCE:
                     await found.flush()
-    except RowTooLong as error:
-        number = error.args[0]
-        said = f"line {number} is longer than {LONGEST_ROW} bytes"
-        found.note([fault("row_too_long", said, line=number)])
+    except LineTooLong as error:
+        said = f"line {error.number} is longer than {LONGEST_ROW} bytes"
+        found.note([problem("row_too_long", said, line=error.number)])
     if reader is not None:
         reader.finish()
     if not found.rows and not found.errors:
         said = "the file has no rows: give it a prompt with a response, or a chat, for each thing to learn"
-        found.note([fault("empty_file", said)])
+        found.note([problem("empty_file", said)])
 
 
 def _check_text(found: _Found, line: Line) -> None:
     if "\0" in line.text or line.text.startswith(_NO_TEXT):
         said = "the file is no text in UTF-8 (UTF-16, or a workbook, archive or table in a binary format?)"
-        found.note([fault("invalid_encoding", f"{said}; save it as CSV or JSON Lines in UTF-8", line=1)])
+        found.note([problem("invalid_encoding", f"{said}; save it as CSV or JSON Lines in UTF-8", line=1)])
         raise _Stop
 
 
@@ -180,7 +181,7 @@ class _Found:
         """There is one more row, which begins on this line."""
         if self.rows == MOST_ROWS:
             said = f"there are more than {MOST_ROWS} rows, which is the most that one fine-tune takes"
-            self.note([fault("too_many_rows", said, line=line)])
+            self.note([problem("too_many_rows", said, line=line)])
             raise _Stop
         self.rows += 1
         self._lines.append(line)
@@ -217,7 +218,7 @@ class _Found:
         for place, why in counted.faults.items():
             number = first + place
             said = f"row {number + 1} does not fit the model's chat template: {why}"
-            self.note([fault("invalid_chat", said, param="messages", line=self._lines[number])])
+            self.note([problem("invalid_chat", said, param="messages", line=self._lines[number])])
 
 
 class _Csv:
@@ -283,7 +284,7 @@ class _Json:
             return
         if found.rows == 1 and line.text.lstrip().startswith("["):
             said = "the file is one JSON list; write each row as a JSON object on a line of its own"
-            found.note([fault("invalid_json_line", said, line=line.number)])
+            found.note([problem("invalid_json_line", said, line=line.number)])
             raise _Stop
         checked = json_rows.check(line, found.rows)
         if not found.kind:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from paddock.errors import StartupError, UnsupportedParameter
-from paddock.services.finetunes.lines import JSON, fault
+from paddock.schemas.jobs import problem
+from paddock.services.finetunes.lines import JSON
 from paddock.services.finetunes.rows import Counted, Facts
 from paddock.services.finetunes.template import Template, load_template
 
@@ -117,7 +118,7 @@ def too_long(
         ways.append(f"set {param}.max_length up to {min(facts.longest, context_length)}")
     ways.append(f"set {param}.truncate to true, which cuts them at their end")
     said = f"{said}; {', '.join(ways[:-1])}, or {ways[-1]}"
-    return fault("row_too_long", said, param=f"{param}.max_length", line=facts.lines[places[0]])
+    return problem("row_too_long", said, param=f"{param}.max_length", line=facts.lines[places[0]])
 
 
 def _as_chat(row: JSON) -> list[JSON]:

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from paddock.control.batches import lines as splitting
-from paddock.control.batches import reading as reading_lines
 from paddock.control.batches.read_openai import read
 from paddock.control.batches.reading import MOST_ERRORS, Read
+from paddock.services import lines as splitting
 
 CHAT = "/v1/chat/completions"
 
@@ -106,7 +105,7 @@ class TestRead:
         ]
 
     async def test_others_have_their_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reading_lines, "TURN", 0.0)
+        monkeypatch.setattr(splitting, "TURN", 0.0)
         turns = 0
 
         async def count() -> None:

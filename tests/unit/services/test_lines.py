@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from paddock.control.batches import lines as module
-from paddock.control.batches.lines import lines, rows
 from paddock.errors import InvalidRequest
+from paddock.services import lines as module
+from paddock.services.lines import lines, rows
 
 
 def cut(text: bytes, chance: random.Random) -> Iterator[bytes]:
