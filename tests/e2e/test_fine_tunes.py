@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -124,6 +126,27 @@ class TestLLMEngine:
             "paddock/foal": None,
             name: "paddock/foal",
         }
+
+    def test_steady_load_for_it_keeps_nobody_else_waiting(
+        self, server: Server, tuned: dict[str, Any]
+    ) -> None:
+        over = threading.Event()
+
+        def ask_on() -> int:
+            count = 0
+            while not over.is_set():
+                ask(server, tuned["fine_tuned_model"], ASKED[count % len(ASKED)])
+                count += 1
+            return count
+
+        with ThreadPoolExecutor(9) as threads:
+            load = [threads.submit(ask_on) for _ in range(8)]
+            try:
+                asked = threads.submit(ask, server, "paddock/foal", "What is the capital of France?")
+                assert asked.result(timeout=30)
+            finally:
+                over.set()
+        assert min(one.result() for one in load) > 0
 
     @pytest.mark.parametrize(
         ("format", "names"),

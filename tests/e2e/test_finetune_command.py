@@ -67,7 +67,7 @@ def test_from_rows_to_answers(server: Server, shop: Path) -> None:
     model = out.strip()
     assert model.startswith("paddock/foal.shop.")
     assert f"try it: paddock chat {model} --base-url {server.url}" in err
-    assert "learning: step " in err
+    assert "completed: step " in err
     assert "<svg" in picture.read_text("utf-8")
 
     (job,) = [one for one in fine_tunes(server) if one["results"].get("fine_tuned_model") == model]

@@ -40,10 +40,6 @@ class Adapters:
         for identity in changed:
             self._settle(identity)
 
-    def of(self, base: Deployment) -> list[Deployment]:
-        """Those that answer through the deployment."""
-        return [one for one in self._known.values() if one.base is base]
-
     def _settle(self, identity: str) -> None:
         """Gives the adapter the deployment that serves it best."""
         bases = list(self._bases[identity].values())
@@ -51,11 +47,13 @@ class Adapters:
             del self._bases[identity]
             if (gone := self._known.pop(identity, None)) is not None:
                 self._routes.remove(gone)
+                _move(gone, None)
                 gone.problem, gone.wakes = "it was deleted", False
                 gone.set_replicas([])
             return
         base, adapter = min(bases, key=lambda one: (one[0].stopped, not one[0].replicas))
         adapted = self._known.get(identity) or self._new(base, adapter)
+        _move(adapted, base)
         _describe(adapted, base)
         adapted.set_replicas([one for one in base.replicas if identity in one.adapters])
 
@@ -66,7 +64,6 @@ class Adapters:
             base.engine_model,
             id=adapter.id,
             adapter=adapter.id,
-            base=base,
             created=int(adapter.created_at),
         )
 
@@ -85,9 +82,19 @@ class Adapters:
         return adapted
 
 
+def _move(adapted: Deployment, base: Deployment | None) -> None:
+    """From here on this deployment serves it, or none does."""
+    if adapted.base is not base:
+        if adapted.base is not None:
+            adapted.base.adapted.remove(adapted)
+        if base is not None:
+            base.adapted.append(adapted)
+        adapted.base = base
+
+
 def _describe(adapted: Deployment, base: Deployment) -> None:
     """All that an adapter shares with the deployment that serves it."""
-    adapted.base, adapted.engine_model = base, base.engine_model
+    adapted.engine_model = base.engine_model
     adapted.context_length, adapted.tools = base.context_length, base.tools
     adapted.generates, adapted.vocabulary = base.generates, base.vocabulary
     adapted.sampling, adapted.slots, adapted.pace = base.sampling, base.slots, base.pace

@@ -14,6 +14,7 @@ from paddock.gateway.adapters import Adapters
 from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.pace import Pace
 from paddock.inference.routing import Routes
+from paddock.inference.turns import Turns
 from paddock.inference.upstream import Upstream
 from paddock.services import gateways
 from paddock.services.platform import Platform
@@ -157,8 +158,10 @@ class Sync:
             limit=connections or None,
             closes=served.engine == "llama.cpp",
         )
-        limit = (facts.get("slots") or 1) + settings.queue_size
-        return Replica(upstream, one.id, limit=limit, adapters=one.adapters)
+        slots = facts.get("slots") or 1
+        turns = Turns(slots) if one.adapters else None
+        limit = slots + settings.queue_size
+        return Replica(upstream, one.id, limit=limit, adapters=one.adapters, turns=turns)
 
     def _set_replicas(self, deployment: Deployment, replicas: list[Replica]) -> None:
         self._leaving += [one for one in deployment.replicas if one not in replicas]
@@ -195,7 +198,7 @@ class Sync:
                 if replica.in_flight:
                     in_flight[replica.id] = replica.in_flight
             # What is asked of its adapters is asked of it.
-            family = [deployment, *self._adapters.of(deployment)]
+            family = deployment.family
             peak = sum(one.peak for one in family)
             if peak:
                 demand[identity] = peak

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from paddock.errors import RateLimited, Unavailable
 from paddock.inference.affinity import Affinity
 from paddock.inference.pace import Pace
+from paddock.inference.turns import Turns
 from paddock.inference.upstream import Upstream
 
 in_background: ContextVar[bool] = ContextVar("in_background", default=False)
@@ -31,6 +32,7 @@ class Replica:
         in_flight: requests that it works on; `begin` and `end` count them.
         suspect_until: not used before this time of `time.monotonic()`.
         adapters: what the engine calls each adapter that it serves, by the adapter's id.
+        turns: of those and of the base; None if it serves no adapter.
     """
 
     upstream: Upstream
@@ -39,6 +41,7 @@ class Replica:
     in_flight: int = 0
     suspect_until: float = 0.0
     adapters: Mapping[str, int] = field(default_factory=dict)
+    turns: Turns | None = None
     _busy: float = 0.0
     _since: float = 0.0
 
@@ -67,6 +70,7 @@ class Deployment:
         model: the name of the model that it serves; empty for an adapter.
         adapter: its id, if this is an adapter: its replicas are some of those of `base`, the deployment that
             serves it.
+        adapted: the adapters whose `base` this is.
         context_length: tokens of prompt and answer together; 0 if not known.
         embeds: whether it answers /embeddings.
         tools: whether its chat template renders tools.
@@ -96,6 +100,7 @@ class Deployment:
     model: str = ""
     adapter: str = ""
     base: Deployment | None = None
+    adapted: list[Deployment] = field(default_factory=list)
     context_length: int = 0
     generates: bool = True
     embeds: bool = False
@@ -132,6 +137,12 @@ class Deployment:
     def demand(self) -> int:
         """Requests in flight or waiting whose callers wait for the answer."""
         return self.in_flight + self.waiting - self.background
+
+    @property
+    def family(self) -> list[Deployment]:
+        """All that its engines answer for: the deployment that has them, and that one's adapters."""
+        host = self.base or self
+        return [host, *host.adapted]
 
     def busy(self) -> float:
         """What `Replica.busy` says, in the mean of the replicas."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 from paddock.errors import EngineFailed, EngineLost, PaddockError
-from paddock.inference.connection import Body, Flow
+from paddock.inference.connection import Body, Flow, Sink
 from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.gather import Gather
 
@@ -93,8 +93,7 @@ async def fetch(deployment: Deployment, path: bytes, body: bytes, *, own_route: 
         if own_route:
             await replica.upstream.send(b"POST", path, body, sink)
         else:
-            asked = _adapted(deployment, replica, body)
-            await replica.upstream.send(b"POST", replica.upstream.prefix + path, asked, sink)
+            await _send(deployment, replica, path, body, sink)
         return sink
 
     sink = await _on_a_replica(deployment, body, attempt)
@@ -113,10 +112,7 @@ async def collect(deployment: Deployment, path: bytes, body: bytes, into: Collec
 
     async def attempt(replica: Replica) -> Body:
         sink = _Collected(into.feed)
-        asked = _adapted(deployment, replica, body)
-        await replica.upstream.send(
-            b"POST", replica.upstream.prefix + path, asked, sink, gather=_FOR_ONE_ANSWER
-        )
+        await _send(deployment, replica, path, body, sink, gather=_FOR_ONE_ANSWER)
         return sink
 
     sink = await _on_a_replica(deployment, body, attempt, into.restart)
@@ -144,11 +140,8 @@ async def stream(
 
     async def attempt(replica: Replica) -> StreamOutcome:
         sink = StreamOutcome(downstream, headers, translator)
-        asked = _adapted(deployment, replica, body)
         try:
-            await replica.upstream.send(
-                b"POST", replica.upstream.prefix + path, asked, sink, flow, _FOR_A_STREAM
-            )
+            await _send(deployment, replica, path, body, sink, flow, _FOR_A_STREAM)
         except PaddockError as error:
             if not sink.started:
                 raise
@@ -188,13 +181,30 @@ async def _on_a_replica(
             restart()
 
 
+async def _send(
+    deployment: Deployment,
+    replica: Replica,
+    path: bytes,
+    body: bytes,
+    sink: Sink,
+    flow: Flow | None = None,
+    gather: Gather | None = None,
+) -> None:
+    """Sends the engine what it is to generate from, and brings its answer."""
+    upstream = replica.upstream
+    path = upstream.prefix + path
+    if replica.turns is None:
+        await upstream.send(b"POST", path, body, sink, flow, gather)
+        return
+    async with replica.turns.of(deployment.adapter):
+        await upstream.send(b"POST", path, _adapted(deployment, replica, body), sink, flow, gather)
+
+
 def _adapted(deployment: Deployment, replica: Replica, body: bytes) -> bytes:
     """The request, a JSON object, for this engine: each may call an adapter something else.
 
     An engine with adapters compares what it remembers of a prompt only if it is told both.
     """
-    if not replica.adapters:
-        return body
     position, scale = (replica.adapters[deployment.adapter], 1) if deployment.adapter else (0, 0)
     return b'%b,"cache_prompt":true,"lora":[{"id":%d,"scale":%d}]}' % (body[:-1], position, scale)
 

@@ -52,8 +52,9 @@ class Traffic:
         """Whether one more row may be asked now."""
         flow = self._flow(deployment)
         now = time.monotonic()
-        demand = max(0, deployment.demand) + flow.demand
-        asked_at = max(deployment.asked_at, flow.asked_at)
+        # An engine decodes nobody's request beside those of another adapter: people wait for these as well.
+        demand = max(0, sum(one.demand for one in deployment.family)) + flow.demand
+        asked_at = max(_asked_at(deployment), flow.asked_at)
         return flow.asking < flow.window.limit(now, demand, asked_at)
 
     def enter(self, deployment: Deployment) -> None:
@@ -65,7 +66,7 @@ class Traffic:
         flow.asking -= 1
         if work:
             now = time.monotonic()
-            last = max(deployment.asked_at, flow.asked_at)
+            last = max(_asked_at(deployment), flow.asked_at)
             flow.window.answered(now, work, now - last > QUIET_SECONDS)
         if not flow.asking:
             # The next batch finds it as it was left, unless nobody is going to.
@@ -85,7 +86,7 @@ class Traffic:
     async def _look(self) -> None:
         alive = await self._store.read(lambda session: gateways.others(session, time.time(), self._identity))
         for deployment, flow in self._flows.items():
-            flow.demand = alive.demand(deployment.id)
+            flow.demand = alive.demand(deployment.family[0].id)
             if flow.demand:
                 flow.asked_at = time.monotonic()
 
@@ -97,6 +98,10 @@ class Traffic:
         elif flow.shape != shape and deployment.replicas:
             flow.window, flow.shape = _window(deployment), shape
         return flow
+
+
+def _asked_at(deployment: Deployment) -> float:
+    return max(one.asked_at for one in deployment.family)
 
 
 def _window(deployment: Deployment) -> Window:
