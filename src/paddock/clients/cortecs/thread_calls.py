@@ -10,9 +10,11 @@ def undisturbed(call: Callable[[], None]) -> None:
     """Runs `call` to its end; a Ctrl-C that comes meanwhile takes effect after it."""
     # Signals reach the main thread only, so on one of its own the call does not notice.
     failed: list[BaseException] = []
-    done = threading.Event()
+    begun, done = threading.Lock(), threading.Event()
 
     def run() -> None:
+        if not begun.acquire(blocking=False):
+            return
         try:
             call()
         except BaseException as error:
@@ -20,11 +22,16 @@ def undisturbed(call: Callable[[], None]) -> None:
         finally:
             done.set()
 
-    threading.Thread(target=run, name="paddock-undisturbed").start()
     interrupted: BaseException | None = None
     while not done.is_set():
         try:
+            # A Ctrl-C within `start` leaves open whether there is a thread: the first of them does it.
+            if not begun.locked():
+                threading.Thread(target=run, name="paddock-undisturbed").start()
             done.wait()
+        except RuntimeError:
+            if not begun.locked():
+                raise  # No thread can be had.
         except BaseException as error:
             interrupted = error
     cause = failed[0] if failed else None
