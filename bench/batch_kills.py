@@ -59,7 +59,12 @@ def main() -> None:
 def _tell(what: str, result: Result) -> None:
     for problem in result.problems[:10]:
         print(f"({what}: {problem})")
-    print(f"{what}: {result.kills} kills in {result.batches} batches, {result.seconds:.0f} s\n", flush=True)
+    again = f", at most {max(result.repeated)} prompts asked again for one kill" if result.repeated else ""
+    print(
+        f"{what}: {result.kills} kills in {result.batches} batches, {result.seconds:.0f} s,"
+        f" {result.wrong} rows wrong{again}\n",
+        flush=True,
+    )
 
 
 def _show(results: list[tuple[str, Result]], count: int) -> None:

@@ -31,7 +31,7 @@ AT_ONCE = 2
 """Batches that run side by side, one at each worker as long as both live."""
 KILLS = 4
 """In each pair of batches."""
-_STARTED = 10.0
+_STARTED = 60.0
 # The tests are not part of what the types are checked of.
 postgres: Any = importlib.import_module("tests.postgres")
 

@@ -26,7 +26,7 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
-from paddock.store.sessions import Store
+from tests.sqlite import store_in
 
 CHAT = "/v1/chat/completions"
 
@@ -81,7 +81,7 @@ class BatchApi:
 @contextlib.asynccontextmanager
 async def serving_batches(folder: Path, *deployments: Deployment) -> AsyncIterator[BatchApi]:
     """The routes over an empty store in `folder`, beside these deployments, while the block lasts."""
-    store = Store(f"sqlite:///{folder / 'store.db'}")
+    store = store_in(folder)
     settings = Settings(data_dir=folder, access_log=False)
     catalogue = Catalogue(folder)
     platform = Platform(store, settings, catalogue, HardwareConfig(), open_blobs(settings), allowed=())

@@ -26,8 +26,8 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
-from paddock.store.sessions import Store
 from paddock.store.tables import DeploymentRow
+from tests.sqlite import store_in
 
 NODE = Node("here", NodeHardware(cores=4, memory=8 * 2**30))
 ENDPOINTS = "/v1/llm/model-endpoints"
@@ -98,7 +98,7 @@ class LLMEngine:
 @contextlib.asynccontextmanager
 async def serving_llm_engine(folder: Path, *served: Deployment) -> AsyncIterator[LLMEngine]:
     """The dialect over an empty store in `folder` and these served models, while the block lasts."""
-    store = Store(f"sqlite:///{folder / 'store.db'}")
+    store = store_in(folder)
     settings = Settings(data_dir=folder, access_log=False)
     platform = Platform(
         store, settings, Catalogue(folder), HardwareConfig(), open_blobs(settings), allowed=()

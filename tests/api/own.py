@@ -25,8 +25,8 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
-from paddock.store.sessions import Store
 from paddock.store.tables import ReplicaRow
+from tests.sqlite import store_in
 
 NODE = Node("here", NodeHardware(cores=4, memory=8 * 2**30))
 PRICES = HardwareConfig(currency="USD", types={"CPU_2": TypeConfig(price_per_hour=0.6)})
@@ -95,7 +95,7 @@ class OwnApi:
 @contextlib.asynccontextmanager
 async def serving_own(folder: Path) -> AsyncIterator[OwnApi]:
     """The API over an empty store in `folder`, while the block lasts."""
-    store = Store(f"sqlite:///{folder / 'store.db'}")
+    store = store_in(folder)
     settings = Settings(data_dir=folder, access_log=False)
     platform = Platform(store, settings, Catalogue(folder), PRICES, open_blobs(settings), allowed=())
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))

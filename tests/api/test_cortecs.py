@@ -25,7 +25,7 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
-from paddock.store.sessions import Store
+from tests.sqlite import store_in
 
 BASE = "/cortecs/api/v1"
 NODE = Node("here", NodeHardware(cores=4, memory=8 * 2**30))
@@ -97,7 +97,7 @@ class Cortecs:
 @contextlib.asynccontextmanager
 async def serving(folder: Path, **settings: Any) -> AsyncIterator[Cortecs]:
     """The dialect over an empty store in `folder`, while the block lasts."""
-    store = Store(f"sqlite:///{folder / 'store.db'}")
+    store = store_in(folder)
     chosen = Settings(data_dir=folder, access_log=False, **settings)
     platform = Platform(store, chosen, Catalogue(folder), PRICES, open_blobs(chosen), allowed=())
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))

@@ -28,7 +28,7 @@ from paddock.services import files, jobs
 from paddock.services.deployments import LOCAL
 from paddock.services.jobs import NewJob
 from paddock.services.platform import Platform
-from paddock.store.sessions import Store
+from tests.sqlite import store_in
 from tests.store.fakes import platform_of
 
 OPENAI, LLM_ENGINE = "/v1/files", "/llm-engine/v1/files"
@@ -83,7 +83,7 @@ def message(answer: JSON) -> str:
 
 @contextlib.asynccontextmanager
 async def serving_files(folder: Path, **settings: Any) -> AsyncIterator[Api]:
-    store = Store(f"sqlite:///{folder / 'store.db'}")
+    store = store_in(folder)
     platform = platform_of(store, folder, **settings)
     mounts = [
         Mount("/v1", "OpenAI", openai_errors.error_body, openai_files.file_routes(platform)),

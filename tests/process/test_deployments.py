@@ -28,8 +28,8 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
-from paddock.store.sessions import Store
 from tests.process.processes import marked
+from tests.sqlite import store_in
 
 SECONDS = 40.0
 
@@ -87,7 +87,7 @@ class Place:
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     settings = Settings(data_dir=tmp_path, start_timeout=30.0, scale_down_after=0.2)
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    store = store_in(tmp_path)
     platform = Platform(
         store, settings, Catalogue(tmp_path), HardwareConfig(core_sharing=32), open_blobs(settings)
     )

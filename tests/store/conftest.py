@@ -10,6 +10,7 @@ import pytest
 from paddock.services.platform import Platform
 from paddock.store.sessions import Store
 from tests.postgres import PostgreSql
+from tests.sqlite import url_in
 from tests.store.fakes import platform_of
 
 
@@ -22,7 +23,7 @@ def database(request: pytest.FixtureRequest) -> str:
 def url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Of a store that nobody else uses."""
     if database == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
+        return url_in(tmp_path)
     server: PostgreSql = request.getfixturevalue("postgresql")
     return server.store()
 

@@ -57,6 +57,27 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
+def learn(folder: Path) -> Lines:
+    """What it says, learned in this process: to import the libraries takes seconds."""
+    import torch
+
+    from paddock.errors import PaddockError
+    from paddock.schemas.training import Said, Task
+    from paddock.training.failures import failed
+    from paddock.training.run import run
+
+    said: list[Said] = []
+    threads = torch.get_num_threads()
+    try:
+        run(Task.model_validate_json((folder / "task.json").read_bytes()), folder, said.append)
+    except PaddockError as error:
+        said.append(failed(error))
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)
+    return [one.model_dump(mode="json") for one in said]
+
+
 def finish(folder: Path) -> tuple[int, Lines]:
     """The exit status and all that it says."""
     with start(folder) as process:

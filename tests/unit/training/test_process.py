@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.training.fine_tune import FOAL, Lines, finish, kill_at, start, write_task
+from tests.unit.training.fine_tune import FOAL, Lines, finish, kill_at, learn, start, write_task
 
+# PEFT asks for a property that transformers will rename.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 OPTIONS: dict[str, Any] = {
     "lora_dropout": 0.2,
     "accumulation": 2,
@@ -87,7 +90,6 @@ class TestKilled:
         folder = write_task(tmp_path / "killed", **OPTIONS)
         points = [
             lambda line: line["kind"] == "step" and line["step"] == 2,
-            lambda line: line["kind"] == "step" and line["step"] == 4,
             lambda line: line["kind"] == "evaluated" and line["step"] == 5,
             lambda line: line["kind"] == "saved" and line["step"] >= 6,
         ]
@@ -118,9 +120,8 @@ class TestEnding:
 
     def test_stops_early_with_the_best(self, tmp_path: Path) -> None:
         options: dict[str, Any] = {"patience": 2, "evaluate_every": 1, "epochs": 40, "learning_rate": 0.03}
-        status, said = finish(write_task(tmp_path, **options, scheduler="constant"))
+        said = learn(write_task(tmp_path, **options, scheduler="constant"))
         evaluated = _of(said, "evaluated")
-        assert status == 0
         assert said[-1]["stopped_early"]
         assert said[-1]["step"] < 120
         assert said[-1]["validation_loss"] == min(line["loss"] for line in evaluated) == evaluated[-3]["loss"]
@@ -131,8 +132,8 @@ class TestFull:
         from safetensors import safe_open
 
         folder = write_task(tmp_path, method="full", epochs=1, learning_rate=1e-3)
-        status, said = finish(folder)
-        assert status == 0
+        said = learn(folder)
+        assert said[-1]["kind"] == "done"
         assert said[0]["trainable"] == 2_164_416
         result = folder / "result"
         assert json.loads((result / "config.json").read_text(encoding="utf-8"))["dtype"] == "bfloat16"
@@ -151,15 +152,14 @@ class TestFull:
 
 class TestFailing:
     def test_says_that_it_diverged(self, tmp_path: Path) -> None:
-        status, said = finish(write_task(tmp_path, learning_rate=1e3, epochs=15))
-        assert status == 1
+        said = learn(write_task(tmp_path, learning_rate=1e3, epochs=15))
         assert said[-1]["kind"] == "failed"
         assert said[-1]["code"] == "diverged"
         assert "learning_rate" in said[-1]["message"]
 
     def test_says_that_memory_was_not_enough(self, tmp_path: Path) -> None:
         resource = pytest.importorskip("resource")
-        folder = write_task(tmp_path, rows=4000, batch_size=4000, epochs=900)
+        folder = write_task(tmp_path, rows=1000, batch_size=1000, epochs=900)
         with start(folder) as process:
             assert process.stdout is not None
             assert json.loads(process.stdout.readline())["kind"] == "began"
@@ -181,26 +181,12 @@ class TestFailing:
             ({"max_length": 12}, "bad_rows", "rows 1, 2, 3"),
         ],
     )
-    @pytest.mark.filterwarnings("ignore")
     def test_says_what_is_wrong(
         self, tmp_path: Path, options: dict[str, Any], code: str, message: str
     ) -> None:
-        import torch
-
-        from paddock.errors import JobFailed
-        from paddock.schemas.training import Task
-        from paddock.training.run import run
-
-        folder = write_task(tmp_path, **options)
-        task = Task.model_validate_json((folder / "task.json").read_bytes())
-        threads = torch.get_num_threads()
-        try:
-            with pytest.raises(JobFailed, match=message) as caught:
-                run(task, folder, lambda said: None)
-        finally:
-            torch.use_deterministic_algorithms(False)
-            torch.set_num_threads(threads)
-        assert caught.value.code == code
+        last = learn(write_task(tmp_path, **options))[-1]
+        assert (last["kind"], last["code"]) == ("failed", code)
+        assert re.search(message, last["message"])
 
     def test_does_without_a_task(self, tmp_path: Path) -> None:
         status, said = finish(tmp_path)
