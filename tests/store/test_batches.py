@@ -308,7 +308,8 @@ class TestKeeper:
                 raise StoreFailed("it was committed, but who knows", retry_after=1)
             return result
 
-        monkeypatch.setattr("paddock.control.jobs.shift.FIRST_PAUSE", 0.001)
+        for pause in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+            monkeypatch.setattr(f"paddock.control.jobs.shift.{pause}", 0.001)
         monkeypatch.setattr(platform.store, name, flaky)
         # As the worker does with what is raised out of a kind.
         dialect = Scripted()
