@@ -157,6 +157,7 @@ class TestKilled:
         place = ("--database-url", postgresql.empty(), "--data-dir", str(tmp_path / "data"))
         with serving(tmp_path, *place[:2], "--jobs", "0") as server:
             client = client_of(server)
+            self._runs_out_of_time(server)
             with working(tmp_path, *place) as first, working(tmp_path, *place):
                 batches = [begin(client, b"".join(line(number) for number in range(count))) for _ in range(2)]
                 for batch in batches:
@@ -168,6 +169,18 @@ class TestKilled:
                     assert found.status == "completed"
                     ids = [one["custom_id"] for one in rows(client, found.output_file_id)]
                     assert ids == [f"row-{number}" for number in range(count)]
+
+    def _runs_out_of_time(self, server: Server) -> None:
+        """What no worker takes up."""
+        body = {
+            "content": {"prompts": ["Hello"], "max_new_tokens": 4, "temperature": 0.0},
+            "max_runtime_sec": 1,
+        }
+        body |= {"output_data_path": "late.json", "model_config": {"model": "paddock/foal", "labels": {}}}
+        answer = httpx2.post(f"{server.url}/llm-engine/v1/llm/batch-completions", json=body)
+        assert answer.status_code == 200, answer.text
+        job = f"{server.url}/api/v1/jobs/{answer.json()['job_id']}"
+        until(lambda: httpx2.get(job).json()["state"] == "expired", SECONDS)
 
 
 class TestNotDeployed:

@@ -133,8 +133,7 @@ class _Server:
     async def _start_jobs(
         self, platform: Platform, presence: Presence, attached: Sequence[Deployment]
     ) -> None:
-        if not self.settings.jobs:
-            return
+        # Without room for jobs it still ends those that were cancelled, or that no worker took up in time.
         module = await in_thread(lambda: importlib.import_module("paddock.main.jobs"))
         if self.front is not None:
             routes = self.front.routes
