@@ -12,7 +12,7 @@ from paddock.schemas.own import Event
 from paddock.store.sessions import ChangeSession, WriteSession
 from paddock.store.tables import DeploymentRow, EventRow, JobRow, LogLineRow
 
-KEPT = 10_000
+KEPT = 100_000
 """Events kept in all; each thousandth one clears away what is older."""
 KEPT_LINES = 1_000
 """Lines of log kept of a deployment."""
