@@ -21,8 +21,14 @@ LONGEST_WAIT = 0.1
 """The most, in seconds."""
 WORTH_A_WRITE = 8
 """Answers for which no more are waited for: so few may be asked again after a crash."""
+MOST_UNKEPT = 32
+"""Answers that may wait to be written, as when the disk is slow; then nothing more is asked."""
 SEGMENT_ROWS = 1000
 SEGMENT_BYTES = 8 * 2**20
+MOST_UNSEALED = 4
+"""Segments' worth of rows that may lie in the store, as when no segment can be written; then nothing more is
+asked.
+"""
 MOST_AHEAD = 20_000
 """Rows that may be read beyond the first one that has no answer."""
 
@@ -57,7 +63,11 @@ class Keeper:
     @property
     def has_room(self) -> bool:
         """Whether another row may be asked."""
-        return len(self._offsets) < MOST_AHEAD
+        return (
+            len(self._offsets) < MOST_AHEAD
+            and len(self._new) < MOST_UNKEPT
+            and self.end - self._sealed < MOST_UNSEALED * SEGMENT_ROWS
+        )
 
     def add(self, number: int, failed: bool, body: bytes) -> None:
         self._new.append(Entry(number, failed, body))
@@ -70,14 +80,28 @@ class Keeper:
         Raises:
             Fenced: another worker has the job now.
         """
-        while self._new or not self._finishing:
-            began = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LONGEST_WAIT):
-                    await self._enough.wait()
-            if not self._finishing:
-                await asyncio.sleep(began + FLUSH_SECONDS - time.monotonic())
-            await self.write()
+        sealing: asyncio.Task[None] | None = None
+        try:
+            while self._new or not self._finishing:
+                began = time.monotonic()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LONGEST_WAIT):
+                        await self._enough.wait()
+                if not self._finishing:
+                    await asyncio.sleep(began + FLUSH_SECONDS - time.monotonic())
+                await self.write()
+                if sealing is not None and sealing.done():
+                    await sealing
+                    sealing = None
+                # Beside it: what is answered while a segment is made must not wait for that.
+                if sealing is None and self._has_segment:
+                    sealing = asyncio.create_task(self.seal())
+            if sealing is not None:
+                await sealing
+        finally:
+            if sealing is not None:
+                sealing.cancel()
+                await asyncio.gather(sealing, return_exceptions=True)
 
     def finish(self) -> None:
         """Nothing arrives any more."""
@@ -95,10 +119,16 @@ class Keeper:
             self._answered.update(entry.number for entry in entries)
             self._unsealed += sum(len(entry.body) for entry in entries)
             self._move()
-        if self.end - self._sealed >= SEGMENT_ROWS or (
-            self._unsealed >= SEGMENT_BYTES and self.end > self._sealed
-        ):
+
+    async def seal(self) -> None:
+        """Moves the answers up to here into a blob, if they are enough for a segment."""
+        if self._has_segment:
             await self._shift.insist(self._seal)
+
+    @property
+    def _has_segment(self) -> bool:
+        rows = self.end - self._sealed
+        return rows >= SEGMENT_ROWS or (rows > 0 and self._unsealed >= SEGMENT_BYTES)
 
     def _move(self) -> None:
         while self.end in self._answered and self.end in self._offsets:
@@ -107,9 +137,8 @@ class Keeper:
             self.end += 1
 
     async def _seal(self) -> None:
-        """Moves the answers up to here into a blob."""
         held = self._shift.held
-        first, end, offset = self._sealed, self.end, self._offset
+        first, end, offset, size = self._sealed, self.end, self._offset, self._unsealed
         key = segment_key(self._shift.platform, held.id, held.fence, first)
         async with new_blob(self._shift.platform.blobs, key) as writer:
             gathered = bytearray()
@@ -121,7 +150,8 @@ class Keeper:
             await writer.write(bytes(gathered))
         segment = Segment(first, end, offset, key)
         await self._shift.write(lambda session: journal.seal(session, held, segment))
-        self._sealed, self._unsealed = end, 0
+        self._sealed = end
+        self._unsealed -= size
 
 
 async def entries(store: Store, job_id: str, first: int, end: int) -> AsyncIterator[Entry]:
