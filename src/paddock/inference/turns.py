@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 TURN_SECONDS = 0.25
-"""How long an adapter may let new requests in while others wait; shorter turns leave slots idle more often."""
+"""How long an adapter may let new requests in while others wait; shorter turns leave more slots idle."""
 
 
 class Turns:

@@ -21,7 +21,7 @@ LONGEST_WAIT = 0.1
 """The most, in seconds."""
 WORTH_A_WRITE = 8
 """Answers for which no more are waited for: so few may be asked again after a crash."""
-MOST_UNKEPT = 32
+MOST_UNKEPT = 24
 """Answers that may wait to be written, as when the disk is slow; then nothing more is asked."""
 SEGMENT_ROWS = 1000
 SEGMENT_BYTES = 8 * 2**20
@@ -49,6 +49,7 @@ class Keeper:
         self._unsealed = 0
         self._finishing = False
         self._enough = asyncio.Event()
+        self._full = asyncio.Event()
 
     def read(self, number: int, offset: int) -> bool:
         """Takes note of a row that was read, and of where the next one begins. Says whether it must be
@@ -73,6 +74,8 @@ class Keeper:
         self._new.append(Entry(number, failed, body))
         if len(self._new) >= WORTH_A_WRITE:
             self._enough.set()
+        if len(self._new) >= MOST_UNKEPT:
+            self._full.set()
 
     async def run(self) -> None:
         """Writes what arrives, until `finish` is called and all of it is written.
@@ -84,11 +87,8 @@ class Keeper:
         try:
             while self._new or not self._finishing:
                 began = time.monotonic()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LONGEST_WAIT):
-                        await self._enough.wait()
-                if not self._finishing:
-                    await asyncio.sleep(began + FLUSH_SECONDS - time.monotonic())
+                await _set_until(self._enough, began + LONGEST_WAIT)
+                await _set_until(self._full, began + FLUSH_SECONDS)
                 await self.write()
                 if sealing is not None and sealing.done():
                     await sealing
@@ -107,10 +107,13 @@ class Keeper:
         """Nothing arrives any more."""
         self._finishing = True
         self._enough.set()
+        self._full.set()
 
     async def write(self) -> None:
         """Writes what has arrived by now."""
-        self._enough.clear()
+        if not self._finishing:
+            self._enough.clear()
+            self._full.clear()
         entries = self._new[:]
         if entries:
             held = self._shift.held
@@ -152,6 +155,13 @@ class Keeper:
         await self._shift.write(lambda session: journal.seal(session, held, segment))
         self._sealed = end
         self._unsealed -= size
+
+
+async def _set_until(event: asyncio.Event, end: float) -> None:
+    """Returns once the event is set, or at the end of `time.monotonic()`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(end - time.monotonic()):
+            await event.wait()
 
 
 async def entries(store: Store, job_id: str, first: int, end: int) -> AsyncIterator[Entry]:
