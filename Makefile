@@ -62,6 +62,10 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.batch_kills
 	$(BIN)/python -m bench.batch_online
 	$(BIN)/python -m bench.fine_tunes
+	$(BIN)/python -m bench.handover
+	$(BIN)/python -m bench.training_rate
+	$(BIN)/python -m bench.fine_tune_kills
+	$(BIN)/python -m bench.adapters
 	$(BIN)/python -m bench.files
 
 clean:  ## Remove what these commands installed

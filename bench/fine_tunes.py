@@ -6,22 +6,23 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench import api, foal, jobs, report, servers, shop
-from bench.api import JSON, Api
+from bench import api, foal, report, servers, shop, tuning
+from bench.api import Api
 from bench.shop import Pair
+from bench.tuning import Timeline
+from foal import evaluate
 
 EXACT, BASE, SECONDS, SERVED = 0.95, 0.05, 300.0, 3.0
 AT_ONCE = 8
-TOKENS = 48
+SEED = 2026
+"""Of the questions that are kept out of foal's training: those of `make foal-eval`."""
+Shares = dict[str, float]
 
 
 def main() -> None:
@@ -32,9 +33,9 @@ def main() -> None:
     servers.end_on_sigterm()
     how = (
         f"{len(pairs)} questions with answers about a shop that is nowhere in foal's corpus; all of them are"
-        " learned, with default settings but that nothing is set apart to validate. An answer counts if it is"
-        " the same to the letter, asked greedily. `Served` is from the end of the fine-tune, as its job tells"
-        " it, to the first answer."
+        " learned, with default settings but that one of them is measured in between instead of a tenth being"
+        " set apart. An answer counts if it is the same to the letter, asked greedily. `Kept out` are the"
+        " questions of `make foal-eval`, which tell what was forgotten. Nobody else asks while it learns."
     )
     report.header("Fine-tuning", how)
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name:
@@ -43,77 +44,70 @@ def main() -> None:
 
 
 def _measure(client: Api, port: int, pairs: Sequence[Pair]) -> None:
-    asked = [pair.question for pair in pairs]
-    before = _share(port, foal.MODEL, asked, pairs)
-    job = _learned(client, pairs)
-    model = job["results"]["fine_tuned_model"]
-    _answer(port, model, asked[0])
-    served = time.time() - job["finished_at"]
-    trained = _share(port, model, asked, pairs)
-    reworded = _share(port, model, [pair.reworded for pair in pairs], pairs)
-    rows = [
-        ["the questions, base model", f"{before:.1%}"],
-        ["the questions, fine-tuned", f"{trained:.1%}"],
-        ["the same in other words, fine-tuned", f"{reworded:.1%}"],
-    ]
-    report.table(["exact answers", "share"], rows)
-    took = job["finished_at"] - job["created_at"]
+    before = _shares(port, foal.MODEL, pairs)
+    began = time.time()
+    job_id = tuning.start(client, foal.MODEL, pairs, "shop")
+    job = tuning.until_over(client, job_id)
+    model = tuning.name_of(job)
+    answered, _ = tuning.first_answer(port, model, pairs[0].question)
+    line = tuning.timeline(client, job)
+    after = _shares(port, model, pairs)
+    report.table(
+        ["exact answers", "base", "fine-tuned"],
+        [[what, f"{before[what]:.1%}", f"{after[what]:.1%}"] for what in before],
+    )
+    _show_times(began, line, answered)
+    known = next(iter(before))
     report.targets(
         [
-            report.Target("from POST to succeeded", took, SECONDS, at_most=True, unit=" s"),
-            report.Target("exact answers, fine-tuned", trained, EXACT),
-            report.Target("exact answers, base", before, BASE, at_most=True),
-            report.Target("served after succeeded", served, SERVED, at_most=True, unit=" s"),
+            report.Target("from POST to succeeded", line.completed - began, SECONDS, True, " s"),
+            report.Target("exact answers, fine-tuned", after[known], EXACT),
+            report.Target("exact answers, base", before[known], BASE, True),
+            report.Target("served after succeeded", answered - line.completed, SERVED, True, " s"),
         ]
     )
 
 
-def _learned(client: Api, pairs: Sequence[Pair]) -> JSON:
-    """The job, once it is completed."""
-    text = io.StringIO()
-    rows = csv.writer(text)
-    rows.writerow(["prompt", "response"])
-    rows.writerows([pair.question, pair.answer] for pair in pairs)
-    file_id = jobs.upload(client, text.getvalue().encode(), "shop.csv")
-    one = io.StringIO()
-    rows = csv.writer(one)
-    rows.writerows([["prompt", "response"], [pairs[0].question, pairs[0].answer]])
-    measured = jobs.upload(client, one.getvalue().encode(), "one.csv")
-    wanted = {
-        "model": foal.MODEL,
-        "training_file": file_id,
-        "validation_file": measured,
-        "suffix": "shop",
+def _show_times(began: float, line: Timeline, answered: float) -> None:
+    spans = [
+        ("files sent and validated", began, line.asked),
+        ("queued, process started, base loaded", line.asked, line.learning),
+        ("training", line.learning, line.stepped),
+        ("last validation, adapter written", line.stepped, line.saved),
+        ("process ended, adapter converted, stored", line.saved, line.stored),
+        ("job completed", line.stored, line.completed),
+        ("until the first answer", line.completed, answered),
+    ]
+    report.table(["what it took", "s"], [[what, f"{end - begin:.2f}"] for what, begin, end in spans])
+
+
+def _shares(port: int, model: str, pairs: Sequence[Pair]) -> Shares:
+    """Of the answers to each kind of question those that are right to the letter."""
+    answers = [pair.answer for pair in pairs]
+    asked = _ask(port, model, [tuning.question(pair.question) for pair in pairs])
+    reworded = _ask(port, model, [tuning.question(pair.reworded) for pair in pairs])
+    shares = {
+        "the questions": _share([one == other for one, other in zip(asked, answers, strict=True)]),
+        "the same in other words": _share(
+            [one == other for one, other in zip(reworded, answers, strict=True)]
+        ),
     }
-    job = client.ask("POST", "/v1/fine_tuning/jobs", wanted)
-    return jobs.until_over(client, job["id"], patience=1800)
+    cases = evaluate.cases(SEED)
+    given = evaluate.converse(cases, lambda chats: _ask(port, model, chats))
+    right = [one.strip() == case.answer for case, one in zip(cases, given, strict=True)]
+    for group in evaluate.THRESHOLDS:
+        own = [one for case, one in zip(cases, right, strict=True) if case.group == group]
+        shares[f"kept out: {group}"] = _share(own)
+    return shares
 
 
-def _share(port: int, model: str, asked: Sequence[str], pairs: Sequence[Pair]) -> float:
-    """Of the answers those that are the wanted ones to the letter."""
-
-    def is_right(one: tuple[str, Pair]) -> bool:
-        return _answer(port, model, one[0]) == one[1].answer
-
-    return _mean(is_right, list(zip(asked, pairs, strict=True)))
-
-
-def _mean(is_right: Callable[[tuple[str, Pair]], bool], every: Sequence[tuple[str, Pair]]) -> float:
+def _ask(port: int, model: str, chats: Sequence[list[dict[str, str]]]) -> list[str]:
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        return sum(threads.map(is_right, every)) / len(every)
+        return list(threads.map(lambda messages: tuning.answer(port, model, messages), chats))
 
 
-def _answer(port: int, model: str, question: str) -> str:
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": question}],
-        "temperature": 0,
-        "max_tokens": TOKENS,
-    }
-    with api.connected(port) as client:
-        said = client.send("POST", "/v1/chat/completions", json.dumps(body).encode())
-    text: str = json.loads(said)["choices"][0]["message"]["content"]
-    return text
+def _share(right: Sequence[bool]) -> float:
+    return sum(right) / len(right)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,27 @@ def started(
         stop(process)
 
 
+def output(argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> str:
+    """What a program that ends by itself writes to its stdout; run in `folder`.
+
+    Raises:
+        RuntimeError: it failed; carries the end of what it wrote to stderr.
+    """
+    done = subprocess.run(
+        argv,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        preexec_fn=_die_with_parent,
+    )
+    if done.returncode:
+        errors = done.stderr.decode(errors="replace")
+        raise RuntimeError(f"{' '.join(argv)} ended with {done.returncode}:\n{errors[-2000:]}")
+    return done.stdout.decode()
+
+
 def stop(process: subprocess.Popen[bytes], patience: float = 10.0) -> None:
     """Ends a process that was started as the head of its own session, and everything in its group."""
     if process.poll() is None:

@@ -28,6 +28,7 @@ CORTECS_BASE_URL = "https://cortecs.ai/api/v1"
 def _setting(
     default: Any, doc: str, choices: tuple[str, ...] = (), least: float = 0, most: float = 2**31 - 1
 ) -> Any:
+    """`least` and `most` bound a number; of a text `least` is the fewest characters."""
     return field(default=default, metadata={"doc": doc, "choices": choices, "least": least, "most": most})
 
 
@@ -41,6 +42,12 @@ class Settings:
     database_url: str | None = _setting(
         None,
         "PostgreSQL for the state, `postgresql://USER@HOST/NAME`, instead of SQLite in the data folder.",
+    )
+    secret_key: str | None = _setting(
+        None,
+        "Encrypts the keys that callers lend to a job, instead of a key in a file of the data folder: at"
+        " least 32 random characters, the same on every machine of a store.",
+        least=32,
     )
     blobs: str | None = _setting(
         None,
@@ -57,9 +64,14 @@ class Settings:
     )
     allow_path: str | None = _setting(
         None,
-        "Folders below which callers may name models and the files of batches, separated by `:`; also `s3://`"
-        " addresses, for batches. Without it any model may be named while the server listens on loopback, and"
+        "Folders below which callers may name models and the files of jobs, separated by `:`; also `s3://`"
+        " addresses, for jobs. Without it any model may be named while the server listens on loopback, and"
         " none otherwise.",
+    )
+    allow_private_urls: bool = _setting(
+        False,
+        "Let callers name addresses of this machine and of private networks where the server fetches what"
+        " they name, and `http://` beside `https://`.",
     )
     engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(
@@ -97,6 +109,9 @@ class Settings:
     )
     max_body: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.", least=1)
     max_file: int = _setting(4 * 2**30, "Largest file that may be uploaded, in bytes.", least=1, most=2**36)
+    fetch_timeout: float = _setting(
+        300.0, "Seconds that a file may take to come which a caller names by its address.", least=1
+    )
     log_level: str = _setting(
         "info", "Least severe level that is logged.", ("debug", "info", "warning", "error")
     )
@@ -135,6 +150,12 @@ def attach_key(name: str, environ: Mapping[str, str] | None = None) -> str | Non
 
 def attach_key_variable(name: str) -> str:
     return f"{PREFIX}ATTACH_KEY_{re.sub('[^A-Za-z0-9]', '_', name).upper()}"
+
+
+def wandb_defaults(environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """(key, base URL) that the operator has at Weights & Biases; empty if unset."""
+    environ = os.environ if environ is None else environ
+    return environ.get("WANDB_API_KEY", "").strip(), environ.get("WANDB_BASE_URL", "").strip()
 
 
 def fireworks_defaults(environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
@@ -212,6 +233,8 @@ def _convert(spec: dataclasses.Field[Any], value: Any, where: str) -> Any:
         raise StartupError(f"{where} must be of type {kind}, not {value!r}") from None
     if not isinstance(value, str):
         raise StartupError(f"{where} must be a string, not {value!r}")
+    if len(value) < spec.metadata["least"]:
+        raise StartupError(f"{where} must have at least {spec.metadata['least']} characters")
     return Path(value).expanduser() if kind.startswith("Path") else value
 
 

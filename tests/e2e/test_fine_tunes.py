@@ -84,10 +84,10 @@ def until_over(server: Server, job: str, seconds: float = 100.0) -> dict[str, An
 
 
 def ask(server: Server, model: str, prompt: str) -> str:
-    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none")
-    answer = client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": prompt}], temperature=0, max_tokens=40
-    )
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
+        answer = client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": prompt}], temperature=0, max_tokens=40
+        )
     assert answer.model == model
     return answer.choices[0].message.content or ""
 
@@ -152,6 +152,7 @@ class TestLLMEngine:
         ("format", "names"),
         [
             ("hugging_face", {"adapter_config.json", "adapter_model.safetensors"}),
+            ("merged", {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"}),
             ("gguf", {"adapter.gguf"}),
         ],
     )
@@ -218,10 +219,15 @@ class TestOpenAI:
         assert {one.type for one in events} == {"message", "metrics"}
         assert len({one.id for one in events}) == len(events) > 10
         assert job.id in [one.id for one in client.fine_tuning.jobs.list(limit=1)]
-        assert client.fine_tuning.jobs.checkpoints.list(job.id).data == []
+        (made,) = client.fine_tuning.jobs.checkpoints.list(job.id)
+        assert (made.fine_tuned_model_checkpoint, made.fine_tuning_job_id) == (job.fine_tuned_model, job.id)
+        assert made.metrics.step == made.step_number > 0
+        assert 0 < (made.metrics.train_loss or 0) < 1
+        assert 0 < (made.metrics.valid_loss or 0) == made.metrics.full_valid_loss
         with pytest.raises(openai.ConflictError):
             client.fine_tuning.jobs.cancel(job.id)
         self._delete(server, job.fine_tuned_model)
+        assert client.fine_tuning.jobs.checkpoints.list(job.id).data == []
 
     def _delete(self, server: Server, name: str) -> None:
         """Nothing else has to go for it."""
@@ -251,7 +257,7 @@ class TestOpenAI:
     ("change", "param", "words"),
     [
         ({"training_file": "file-00"}, "training_file", "there is no file"),
-        ({"training_file": "/etc/passwd"}, "training_file", "id of a stored file"),
+        ({"training_file": "/etc/passwd"}, "training_file", "--allow-path"),
         ({"model": "nobody/knows"}, "model", "nobody/knows"),
         ({"suffix": "x" * 29}, "suffix", "28"),
         ({"suffix": "a b"}, "suffix", "hyphens"),
@@ -259,7 +265,7 @@ class TestOpenAI:
         ({"hyperparameters": {"lr": "fast"}}, "hyperparameters.lr", "above 0"),
         ({"hyperparameters": {"device": "cuda"}}, "hyperparameters", "no GPU"),
         ({"hyperparameters": {"max_length": 8}}, "training_file", "row 1 on line 2"),
-        ({"wandb_config": {"api_key": "k"}}, "wandb_config", "Weights & Biases"),
+        ({"wandb_config": {"key": "k"}}, "wandb_config.key", "did you mean api_key"),
     ],
 )
 def test_what_is_wrong_is_told_at_once(

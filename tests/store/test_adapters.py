@@ -12,7 +12,8 @@ from paddock.gateway.sync import Sync
 from paddock.inference.routing import Routes
 from paddock.schemas.own import CreateDeployment
 from paddock.services import adapters, deployments, replicas
-from paddock.services.adapters import Adapter, AdapterFile
+from paddock.services.adapters import Adapter
+from paddock.services.blob_files import StoredFile
 from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, write_nodes
 from paddock.services.signing import Signer
@@ -34,7 +35,7 @@ def made(name: str, identity: str = "") -> Adapter:
         job_id="ft_1",
         gguf=f"adapters/x/{name}.gguf",
         gguf_bytes=3,
-        files=[AdapterFile("adapter_config.json", f"adapters/x/{name}.json", 2, "")],
+        files=[StoredFile("adapter_config.json", f"adapters/x/{name}.json", 2, "")],
     )
 
 

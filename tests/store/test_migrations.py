@@ -33,7 +33,11 @@ class TestMigrations:
             with engine_of(store).connect() as connection:
                 context = MigrationContext.configure(connection, opts={"compare_server_default": True})
                 assert compare_metadata(context, Base.metadata) == []
-                assert sorted(_unique(connection)) == ["adapters_by_name", "deployments_by_name"]
+                assert sorted(_unique(connection)) == [
+                    "adapters_by_name",
+                    "deployments_by_name",
+                    "tuned_models_by_name",
+                ]
         finally:
             store.close()
 

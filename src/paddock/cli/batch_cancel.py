@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from paddock.cli.batch_api import JobsApi
 from paddock.cli.batch_ls import done
 from paddock.cli.each import for_each, until
+from paddock.cli.jobs_api import JobsApi
 from paddock.cli.options import server_options
 from paddock.cli.output import printable
 

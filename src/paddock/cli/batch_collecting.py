@@ -11,11 +11,12 @@ from typing import Any, BinaryIO
 from paddock.cli.batch_answers import Answers, Written, write_answers
 from paddock.cli.batch_api import BatchesApi
 from paddock.cli.batch_lines import Sent
-from paddock.cli.batch_progress import Display, Pace, Standing
+from paddock.cli.batch_progress import Pace, Standing
 from paddock.cli.batch_rows import read_rows
 from paddock.cli.batch_sending import Order
-from paddock.cli.batch_waiting import patiently
 from paddock.cli.files_api import FilesApi
+from paddock.cli.progress_lines import Display
+from paddock.cli.waiting import patiently
 from paddock.errors import Conflict, NotFound, PaddockError, StartupError
 
 JSON = dict[str, Any]
@@ -30,7 +31,7 @@ STEPS = {
 _FILES = ("output_file_id", "error_file_id")
 
 
-def wait_until_ended(batch: JSON, total: int, batches: BatchesApi, display: Display) -> JSON:
+def wait_until_ended(batch: JSON, total: int, batches: BatchesApi, display: Display[Standing]) -> JSON:
     """The batch once it is over, in whatever way.
 
     Raises:
@@ -56,7 +57,9 @@ def wait_until_ended(batch: JSON, total: int, batches: BatchesApi, display: Disp
             ) from None
 
 
-def collect(order: Order, sent: Sent, batch: JSON, files: FilesApi, display: Display) -> Written | None:
+def collect(
+    order: Order, sent: Sent, batch: JSON, files: FilesApi, display: Display[Standing]
+) -> Written | None:
     """Writes the output from what the batch has; None if it ended before anything was answered.
 
     Raises:
@@ -90,7 +93,7 @@ def spool(out: Path) -> BinaryIO:
         raise StartupError(f"cannot write in {out.parent}: {error.strerror or error}") from error
 
 
-def _fetch(identity: str, output: BinaryIO, files: FilesApi, display: Display) -> None:
+def _fetch(identity: str, output: BinaryIO, files: FilesApi, display: Display[Standing]) -> None:
     """Leaves `output` at its beginning."""
 
     def download() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from paddock.cli.batch_api import JobsApi
+from paddock.cli.jobs_api import JobsApi
 from paddock.cli.options import server_options
 from paddock.cli.output import dump_json
 from paddock.cli.tables import age, duration, table

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import deque
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-from paddock.cli.output import printable, remark
+from paddock.cli.output import printable
+from paddock.cli.progress_lines import Display, Lines
 from paddock.cli.tables import duration
 
-LINE_SECONDS = 10.0
-"""Time between two lines about the same step, where there is no terminal."""
 _RATE_SECONDS = 30.0
 
 
@@ -22,16 +20,18 @@ _RATE_SECONDS = 30.0
 class Standing:
     """
     Attributes:
-        step: what the server does: `answering`.
+        phase: what the server does: `answering`.
         done: prompts answered, the `failed` ones among them included.
         rate: prompts/s of late; None while that is not known.
+        note: is none: the numbers are all that is told.
     """
 
-    step: str
+    phase: str
     done: int
     failed: int
     total: int
     rate: float | None = None
+    note: str = ""
 
     def __str__(self) -> str:
         """`1,200 of 2,000 prompts · 3 failed · 14 prompts/s · 57 s left`."""
@@ -61,39 +61,8 @@ class Pace:
         return (done - before) / (now - since) if now > since else None
 
 
-class Display(Protocol):
-    """Shows how a batch goes on."""
-
-    def show(self, standing: Standing) -> None: ...
-
-    def say(self, text: str) -> None:
-        """A line that stays, for what happens on the way."""
-
-
-def display() -> AbstractContextManager[Display]:
-    return _Screen() if sys.stderr.isatty() else _Lines()
-
-
-class _Lines(AbstractContextManager["_Lines"]):
-    """A line for each step that begins, and now and then one about a step that takes long."""
-
-    def __init__(self) -> None:
-        self._step = ""
-        self._at = 0.0
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def show(self, standing: Standing) -> None:
-        now = time.monotonic()
-        if standing.step != self._step or now - self._at >= LINE_SECONDS:
-            self._step, self._at = standing.step, now
-            remark(f"{standing.step}: {standing}")
-
-    def say(self, text: str) -> None:
-        remark(text)
+def display() -> AbstractContextManager[Display[Standing]]:
+    return _Screen() if sys.stderr.isatty() else nullcontext(Lines())
 
 
 class _Screen(AbstractContextManager["_Screen"]):
@@ -121,10 +90,10 @@ class _Screen(AbstractContextManager["_Screen"]):
 
     def show(self, standing: Standing) -> None:
         if self._task is None:
-            self._task = self._bar.add_task(standing.step, total=standing.total, standing="")
+            self._task = self._bar.add_task(standing.phase, total=standing.total, standing="")
         self._bar.update(
             self._task,
-            description=standing.step,
+            description=standing.phase,
             completed=standing.done,
             total=standing.total,
             standing=str(standing),

@@ -11,10 +11,10 @@ from paddock.cli import batch_state
 from paddock.cli.batch_api import BatchesApi
 from paddock.cli.batch_lines import Asking, Sent
 from paddock.cli.batch_state import State
-from paddock.cli.batch_waiting import passes, patiently
 from paddock.cli.files_api import FilesApi
 from paddock.cli.output import remark
 from paddock.cli.tables import age
+from paddock.cli.waiting import passes, patiently
 from paddock.errors import NotFound, PaddockError, StartupError
 
 JSON = dict[str, Any]

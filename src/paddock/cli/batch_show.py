@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from paddock.cli.batch_api import JobsApi
 from paddock.cli.batch_ls import done, state
+from paddock.cli.jobs_api import JobsApi
 from paddock.cli.options import server_options
 from paddock.cli.output import dump_json, printable
 from paddock.cli.tables import age, moment, table

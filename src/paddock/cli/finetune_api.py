@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
-from paddock.cli.batch_api import JobsApi
 from paddock.cli.connection import connect, object_with
+from paddock.cli.jobs_api import JobsApi, quoted
 from paddock.clients.transport import Call
-from paddock.errors import NotFound, PaddockError
+from paddock.errors import NotFound
 
 JSON = dict[str, Any]
 KIND = "ft"
@@ -40,7 +39,7 @@ class FineTunesApi:
 
     def hyperparameters(self, identity: str) -> JSON:
         """How it learns, with all that was chosen for it."""
-        path = f"fine_tuning/jobs/{_quoted(identity)}"
+        path = f"fine_tuning/jobs/{quoted(identity, 'fine-tune')}"
         call = Call("GET", path, object_with("hyperparameters"), repeatable=True)
         return dict(self._openai.request(call)["hyperparameters"] or {})
 
@@ -49,7 +48,7 @@ class FineTunesApi:
         return self._jobs.all(KIND)
 
     def get(self, identity: str) -> JSON:
-        _quoted(identity)
+        quoted(identity, "fine-tune")
         job = self._jobs.get(identity)
         if job.get("kind") != KIND:
             raise NotFound(f"{identity} is no fine-tune; `paddock {job.get('kind')} show` may know it")
@@ -70,9 +69,3 @@ class FineTunesApi:
             if page.get("next") is None or not page["data"]:
                 return found
             after = int(page["next"])
-
-
-def _quoted(identity: str) -> str:
-    if not identity.strip("/. "):
-        raise PaddockError("the id of a fine-tune must not be empty")
-    return quote(identity, safe="")

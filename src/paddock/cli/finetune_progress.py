@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from paddock.cli.finetune_curve import MARK, draw
 from paddock.cli.finetune_losses import Losses, newest
-from paddock.cli.output import printable, remark
+from paddock.cli.output import printable
+from paddock.cli.progress_lines import Display, Lines
 from paddock.cli.tables import duration
 
 JSON = dict[str, Any]
-LINE_SECONDS = 10.0
-"""Time between two lines about the same phase, where there is no terminal."""
 PHASES = {"validating": "fetching the rows", "working": "learning", "finishing": "storing"}
 WIDEST, HIGHEST, BAR = 76, 8, 40
 _MARKS = {"completed": "✓", "failed": "✗", "cancelled": "✗", "expired": "✗"}
@@ -76,41 +74,8 @@ def standing(job: JSON, losses: Losses) -> Standing:
     )
 
 
-class Display(Protocol):
-    """Shows how a fine-tune goes on."""
-
-    def show(self, standing: Standing) -> None: ...
-
-    def say(self, text: str) -> None:
-        """A line that stays, for what happens on the way."""
-
-
-def display() -> AbstractContextManager[Display]:
-    return _Screen() if sys.stderr.isatty() else _Lines()
-
-
-class _Lines(AbstractContextManager["_Lines"]):
-    """A line for each phase that begins, and now and then one about a phase that takes long."""
-
-    def __init__(self) -> None:
-        self._told = ("", "")
-        self._at = 0.0
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def show(self, standing: Standing) -> None:
-        now = time.monotonic()
-        telling = (standing.phase, standing.note)
-        if telling != self._told or (str(standing) and now - self._at >= LINE_SECONDS):
-            self._told, self._at = telling, now
-            text = str(standing)
-            remark(f"{standing.phase}: {text}" if text else standing.phase)
-
-    def say(self, text: str) -> None:
-        remark(text)
+def display() -> AbstractContextManager[Display[Standing]]:
+    return _Screen() if sys.stderr.isatty() else nullcontext(Lines())
 
 
 class _Screen(AbstractContextManager["_Screen"]):

@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from paddock.cli.batch_waiting import patiently
 from paddock.cli.files_api import FilesApi
 from paddock.cli.finetune_api import FineTunesApi
 from paddock.cli.finetune_losses import Losses
@@ -20,6 +19,7 @@ from paddock.cli.finetune_plot import check_plot, write_plot
 from paddock.cli.finetune_watching import commands_to_try, ended, model_of, server_words, watch
 from paddock.cli.options import given, server_options
 from paddock.cli.output import printable, remark
+from paddock.cli.waiting import patiently
 from paddock.errors import PaddockError, StartupError
 
 JSON = dict[str, Any]

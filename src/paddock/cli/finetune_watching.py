@@ -6,11 +6,12 @@ import shlex
 import time
 from typing import Any
 
-from paddock.cli.batch_waiting import patiently
 from paddock.cli.finetune_api import FineTunesApi
 from paddock.cli.finetune_losses import Losses
-from paddock.cli.finetune_progress import Display, display, standing
+from paddock.cli.finetune_progress import Standing, display, standing
 from paddock.cli.output import printable, remark
+from paddock.cli.progress_lines import Display
+from paddock.cli.waiting import patiently
 from paddock.errors import NotFound, PaddockError
 
 JSON = dict[str, Any]
@@ -42,7 +43,7 @@ def watch(identity: str, api: FineTunesApi, at_server: str) -> tuple[JSON, Losse
         raise
 
 
-def _watch(identity: str, api: FineTunesApi, losses: Losses, shown: Display) -> JSON:
+def _watch(identity: str, api: FineTunesApi, losses: Losses, shown: Display[Standing]) -> JSON:
     while True:
         # The job before its events: when it is over, none comes any more.
         job = patiently(lambda: api.get(identity), shown.say)

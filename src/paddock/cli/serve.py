@@ -45,7 +45,7 @@ from paddock import settings as settings_module
     "--allow-path",
     metavar="FOLDER",
     multiple=True,
-    help="Folder below which callers may name models and files of batches. Repeatable.",
+    help="Folder below which callers may name models and files of jobs. Repeatable.",
 )
 @click.option(
     "--jobs",

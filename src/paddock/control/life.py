@@ -16,7 +16,7 @@ from paddock.engines.program import EngineProgram
 from paddock.errors import Fenced, PaddockError, StartupError, StoreFailed
 from paddock.inference.upstream import Upstream
 from paddock.runners.runner import Runner, Running
-from paddock.services import events, replicas
+from paddock.services import events, replicas, tuned_files
 from paddock.services.adapters import bring
 from paddock.services.commanded import ORIGIN
 from paddock.services.platform import Platform
@@ -115,6 +115,9 @@ class Life:
 
     async def _start(self) -> Running:
         settings, order, options = self._platform.settings, self._order, self._order.options
+        await tuned_files.bring(
+            self._platform, order.source, lambda done, total: self._report(Progress("fetching", done, total))
+        )
         adapters = [
             AdapterFile(one.id, await bring(self._platform, one.id, one.gguf, one.gguf_bytes))
             for one in order.adapters

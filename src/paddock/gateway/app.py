@@ -41,6 +41,7 @@ class Route:
         body: the schema of the request body, for the documentation.
         example: a request body that works, for the documentation.
         query: the query parameters with their meanings, for the documentation.
+        answer: the schema of what it answers, for the documentation.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Route:
     body: Any = None
     example: dict[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+    answer: Any = None
 
 
 @dataclass(frozen=True, slots=True)

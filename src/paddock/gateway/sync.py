@@ -215,6 +215,7 @@ class Sync:
 def _describe(deployment: Deployment, served: Served, processes: int) -> None:
     facts = served.facts
     deployment.context_length = served.context_length
+    deployment.parent = facts.get("parent") or ""
     deployment.generates = bool(facts.get("generates", True))
     deployment.embeds = bool(facts.get("embeds"))
     deployment.tools = bool(facts.get("tools", True))

@@ -72,6 +72,7 @@ class Deployment:
             serves it.
         adapted: the adapters whose `base` this is.
         context_length: tokens of prompt and answer together; 0 if not known.
+        parent: the model that its own was fine-tuned from as a whole; empty if it was not.
         embeds: whether it answers /embeddings.
         tools: whether its chat template renders tools.
         vocabulary: number of token ids; 0 if not known.
@@ -98,6 +99,7 @@ class Deployment:
     engine_model: str
     id: str = ""
     model: str = ""
+    parent: str = ""
     adapter: str = ""
     base: Deployment | None = None
     adapted: list[Deployment] = field(default_factory=list)

@@ -85,11 +85,11 @@ class Front:
         self._sharing = asyncio.create_task(lay_down())
 
     async def until_served(self, names: Iterable[str]) -> None:
-        """Returns once each of these deployments has a replica, or never will."""
+        """Returns once each of these deployments has a replica, or has none until somebody asks."""
         for name in names:
             while True:
                 found = [one for one in self.routes.all() if one.name == name]
-                if not found or found[0].replicas or not found[0].wakes:
+                if not found or found[0].replicas or found[0].asleep or not found[0].wakes:
                     break
                 await asyncio.sleep(0.01)
 

@@ -13,6 +13,7 @@ import uvloop
 from paddock.control.attach import attach
 from paddock.control.batches.batch import Batches
 from paddock.control.batches.traffic import Traffic
+from paddock.control.finetunes import folders
 from paddock.control.finetunes.fine_tune import FineTunes
 from paddock.control.jobs.shift import Kind
 from paddock.control.jobs.worker import Worker
@@ -27,7 +28,7 @@ from paddock.main.platforms import open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
 from paddock.runners.local import LocalRunner
 from paddock.runners.threads import in_thread
-from paddock.services import files, job_blobs
+from paddock.services import adapter_files, files, job_blobs, tuned_files
 from paddock.services.batches import spec
 from paddock.services.finetunes import spec as finetunes
 from paddock.services.platform import Platform
@@ -78,6 +79,9 @@ class Jobs:
             try:
                 await files.sweep(self._platform)
                 await job_blobs.sweep(self._platform)
+                await tuned_files.sweep(self._platform)
+                await folders.sweep(self._platform)
+                await adapter_files.sweep(self._platform)
             except PaddockError as error:
                 log.warning("old files are not cleared away now: %s", error.message)
             except Exception:

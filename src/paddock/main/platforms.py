@@ -8,9 +8,9 @@ from pathlib import Path
 
 from paddock.control.presence import Presence
 from paddock.errors import StartupError
-from paddock.services.batches.paths import allowed
 from paddock.services.hardware import parse_config
 from paddock.services.models import Catalogue
+from paddock.services.paths import allowed
 from paddock.services.platform import Platform
 from paddock.settings import HARDWARE_FILE, Settings, read_toml
 from paddock.store.blobs import open_blobs

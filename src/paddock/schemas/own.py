@@ -13,6 +13,7 @@ ReplicaState = Literal[
     "queued", "reserving", "fetching", "loading", "ready", "draining", "ending", "stopped", "failed"
 ]
 MOST_WORKERS = 1000
+MOST_NAME = 128
 NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._/:@-]{0,126}[A-Za-z0-9])?"
 """A deployment's name: it may look like a model's, `org/name`, and stands in URLs."""
 
@@ -46,6 +47,9 @@ class Deployment(_Wire):
     name: str = Field(description="Unique in its project.")
     project: str
     model: str = Field(description="The model's name.")
+    parent: str = Field(
+        default="", description="The model that this one was fine-tuned from as a whole; empty if it was not."
+    )
     engine: str
     hardware_type: str
     context_length: int = Field(

@@ -5,7 +5,7 @@ other. Losses are means over the tokens that are learned, in nats.
 """
 
 # No `from __future__ import annotations` here: pydantic would have to evaluate each one at import.
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,8 @@ Method = Literal["lora", "full"]
 Scheduler = Literal["cosine", "linear", "constant"]
 TASK = "task.json"
 """The file in the work folder that the process begins with."""
+WANDB_KEY = "WANDB_API_KEY"
+"""The variable of the environment that the key of `Task.wandb` comes in: any user can read arguments."""
 CHECKPOINTS, RESULT = "checkpoints", "result"
 """Folders in the work folder: what it goes on from, and what comes of it."""
 
@@ -59,6 +61,29 @@ class Recipe(BaseModel):
     save_every: int = Field(gt=0)
 
 
+class WandbRun(BaseModel):
+    """A run at Weights & Biases, which is told how it goes. Its key comes in `WANDB_KEY`, never here.
+
+    Attributes:
+        id: who comes again with it goes on with the same run.
+        base_url: of a server of one's own; empty: `WANDB_BASE_URL`, or the public one.
+        config: shown beside the metrics.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    name: str
+    project: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    notes: str | None = None
+    tags: list[str] | None = None
+    base_url: str = ""
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
 class Task(BaseModel):
     """
     Attributes:
@@ -69,6 +94,7 @@ class Task(BaseModel):
             Without validation rows it is empty.
         device: `cpu`, `cuda` or `cuda:0`.
         threads: of the CPU; 0 for as many as there are cores.
+        wandb: where its metrics are reported; None: nowhere.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -80,6 +106,7 @@ class Task(BaseModel):
     device: str = "cpu"
     threads: int = Field(default=0, ge=0)
     recipe: Recipe
+    wandb: WandbRun | None = None
 
 
 class Began(BaseModel):
@@ -158,4 +185,16 @@ class Failed(BaseModel):
     message: str = Field(description="For a person, with what to do about it.")
 
 
-Said = Annotated[Began | Stepped | Evaluated | Saved | Done | Failed, Field(discriminator="kind")]
+class Noted(BaseModel):
+    """Something beside the learning, which goes on whatever it is. May come at any time.
+
+    Attributes:
+        trouble: whether somebody should do something about it.
+    """
+
+    kind: Literal["noted"] = "noted"
+    message: str
+    trouble: bool = False
+
+
+Said = Annotated[Began | Stepped | Evaluated | Saved | Done | Failed | Noted, Field(discriminator="kind")]

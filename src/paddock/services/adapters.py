@@ -16,7 +16,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from paddock.errors import NotFound, StartupError
-from paddock.services import blob_files, deployments, events
+from paddock.services import adapter_files, blob_files, deployments, events
+from paddock.services.blob_files import StoredFile
 from paddock.services.holds import ORIGIN
 from paddock.services.platform import Platform, in_thread
 from paddock.store.sessions import ChangeSession
@@ -26,20 +27,11 @@ JSON = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class AdapterFile:
-    """One of the files of an adapter's Hugging Face folder. `blob` is where its bytes lie."""
-
-    name: str
-    blob: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Adapter:
     """
     Attributes:
         model, source: of the model that it belongs to.
+        files: of its Hugging Face folder.
         gguf, gguf_bytes: the blob of the same for llama.cpp, and its size.
     """
 
@@ -50,18 +42,13 @@ class Adapter:
     job_id: str
     gguf: str
     gguf_bytes: int
-    files: Sequence[AdapterFile] = ()
+    files: Sequence[StoredFile] = ()
     details: JSON = field(default_factory=dict)
     created_at: float = 0.0
 
 
 def new_id() -> str:
     return f"adp-{secrets.token_hex(8)}"
-
-
-def folder(platform: Platform, adapter_id: str) -> str:
-    """Below which the blobs of an adapter lie."""
-    return f"adapters/{platform.mark}/{adapter_id}"
 
 
 def add(session: ChangeSession, project: str, made: Adapter, now: float) -> None:
@@ -122,6 +109,8 @@ async def delete(platform: Platform, project: str, name: str) -> Adapter:
     gone = await platform.change(work)
     for key in [gone.gguf, *(file.blob for file in gone.files)]:
         await platform.blobs.delete(key)
+    # Beside them may lie its base with it merged in.
+    await adapter_files.remove(platform, gone.id)
     return gone
 
 
@@ -152,7 +141,7 @@ async def bring(platform: Platform, adapter_id: str, blob: str, size: int) -> Pa
         StorageFailed: it cannot be had now.
         StartupError: it cannot be written here.
     """
-    path = platform.settings.data_dir / "adapters" / f"{adapter_id}.gguf"
+    path = adapter_files.on_this_machine(platform) / f"{adapter_id}.gguf"
     if path.is_file() and path.stat().st_size == size:
         return path
     try:
@@ -186,7 +175,7 @@ def _adapter(row: AdapterRow) -> Adapter:
         job_id=row.job_id,
         gguf=row.gguf,
         gguf_bytes=row.gguf_bytes,
-        files=[AdapterFile(**file) for file in row.files],
+        files=[StoredFile(**file) for file in row.files],
         details=row.details,
         created_at=row.created_at,
     )

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from paddock.services.platform import in_thread
 from paddock.store.blobs import PIECE, Blobs, new_blob
 
 
-async def fetch(blobs: Blobs, key: str, path: Path) -> None:
+@dataclass(frozen=True)
+class StoredFile:
+    """A file whose bytes lie in the blobs, under `blob`."""
+
+    name: str
+    blob: str
+    bytes: int
+    sha256: str
+
+
+async def fetch(blobs: Blobs, key: str, path: Path, progress: Callable[[int], None] | None = None) -> None:
     """Writes a blob's bytes to `path`, where nobody sees half of them.
+
+    Args:
+        progress: told of each piece, by its size.
 
     Raises:
         NotFound: there is no such blob.
@@ -24,6 +38,8 @@ async def fetch(blobs: Blobs, key: str, path: Path) -> None:
         with part.open("wb") as stream:
             async for piece in blobs.read(key):
                 await in_thread(lambda: stream.write(piece))  # noqa: B023
+                if progress is not None:
+                    progress(len(piece))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -35,16 +51,31 @@ async def keep(blobs: Blobs, path: Path, key: str) -> tuple[int, str]:
     Raises:
         StorageFailed: they cannot be written.
     """
+    return await keep_pieces(blobs, _pieces(path), key)
+
+
+async def keep_pieces(blobs: Blobs, pieces: Iterator[bytes], key: str) -> tuple[int, str]:
+    """Stores bytes as they come: how many, and their SHA-256. Each piece is made in a thread, so that making
+    it may take its time.
+
+    Raises:
+        StorageFailed: they cannot be written. And whatever the pieces do.
+    """
     digest, size = hashlib.sha256(), 0
+
+    def take() -> bytes:
+        piece = next(pieces, b"")
+        digest.update(piece)
+        return piece
+
     async with new_blob(blobs, key) as writer:
-        async for piece in _pieces(path):
-            digest.update(piece)
+        while piece := await in_thread(take):
             size += len(piece)
             await writer.write(piece)
     return size, digest.hexdigest()
 
 
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
+def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
-        while piece := await in_thread(lambda: stream.read(PIECE)):
+        while piece := stream.read(PIECE):
             yield piece

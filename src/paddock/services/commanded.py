@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from paddock.errors import InvalidRequest, ModelNotFound, PaddockError, StartupError
 from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
-from paddock.services import deployments
+from paddock.services import deployments, tuned_models
 from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, in_thread
 from paddock.store.tables import DeploymentRow
@@ -55,7 +55,8 @@ async def ensure(platform: Platform, models: Sequence[str]) -> list[Deployment]:
 
 
 async def _ensure(platform: Platform, text: str) -> Deployment:
-    facts = await in_thread(lambda: platform.catalogue.find(text, None))
+    tuned = await platform.store.read(lambda session: tuned_models.known(session, LOCAL))
+    facts = await in_thread(lambda: platform.catalogue.find(text, None, tuned))
     settings = platform.settings
     known = await _known(platform, facts.name)
     if known is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import literal, select, tuple_
@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 
 from paddock.errors import Conflict, InvalidRequest, NotFound
 from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
-from paddock.services import events
+from paddock.services import events, tuned_models
 from paddock.services.holds import ORIGIN
-from paddock.services.platform import Platform, in_thread, nodes
+from paddock.services.platform import Platform, in_thread
 from paddock.services.snapshots import snapshots
-from paddock.services.wishes import Wish, check_name, plan_wish
+from paddock.services.wishes import Wish, check_name, known_here, plan_wish
 from paddock.store.sessions import ChangeSession
 from paddock.store.tables import AdapterRow, DeploymentRow
+from paddock.weights.facts import ModelFacts
 
 LOCAL = "local"
 """The project to which everything belongs while there are no keys."""
@@ -36,6 +37,20 @@ class Page:
 
     deployments: list[Deployment]
     next: str | None
+
+
+@dataclass(frozen=True)
+class NewDeployment:
+    """
+    Attributes:
+        details, origin: as `create` takes them.
+    """
+
+    id: str
+    name: str
+    wish: Wish
+    details: JSON = field(default_factory=dict)
+    origin: str = "api"
 
 
 async def create(
@@ -57,40 +72,60 @@ async def create(
         InvalidRequest: the name is taken or is none, or the wish cannot be: see `wishes.plan_wish`.
         ModelNotFound: there is no such model.
     """
-    wish = await _plan(platform, asked)
+    wish = await plan(platform, project, asked)
     identity = f"dep-{secrets.token_hex(8)}"
     name = identity if named_by_id else check_name(asked.name or wish.model)
     if name in platform.reserved:
         raise _taken(name)
-    details = {**(details or {}), "labels": asked.labels or {}}
+    new = NewDeployment(identity, name, wish, {**(details or {}), "labels": asked.labels or {}}, origin)
+    return await platform.change(lambda session: add(session, project, new, time.time()))
 
-    def work(session: ChangeSession) -> Deployment:
-        if _find_name(session, project, name) is not None or find_adapter(session, project, name):
-            raise _taken(name)
-        now = time.time()
-        row = DeploymentRow(
-            id=identity,
-            project=project,
-            name=name,
-            details=details,
-            origin=origin,
-            wanted="serve",
-            max_workers=0,
-            generation=1,
-            status="pending",
-            created_at=now,
-            updated_at=now,
-            revision=session.revision,
-        )
-        _write(row, wish)
-        if wish.max_workers == 0:
-            mark_stopped(row, now)
-        session.add(row)
-        session.flush()
-        events.record(session, row, "created", f"{wish.model} on {wish.hardware_type}", now)
-        return snapshots(session, [row])[0]
 
-    return await platform.change(work)
+async def plan(
+    platform: Platform, project: str, asked: CreateDeployment, tuned: Sequence[ModelFacts] = ()
+) -> Wish:
+    """See `wishes.plan_wish`.
+
+    Args:
+        tuned: models that nobody else knows yet.
+    """
+    known, own = await platform.store.read(lambda session: known_here(session, project))
+    return await in_thread(lambda: plan_wish(platform, known, asked, [*own, *tuned]))
+
+
+def add(session: ChangeSession, project: str, new: NewDeployment, now: float) -> Deployment:
+    """From here on the controller makes it true.
+
+    Raises:
+        InvalidRequest: its name is taken.
+    """
+    if find_named(session, project, new.name) is not None or find_adapter(session, project, new.name):
+        raise _taken(new.name)
+    # A model's own name is for the model itself.
+    tuned = tuned_models.named(session, project, new.name)
+    if tuned is not None and tuned_models.source(tuned.id) != new.wish.source:
+        raise _taken(new.name)
+    row = DeploymentRow(
+        id=new.id,
+        project=project,
+        name=new.name,
+        details=new.details,
+        origin=new.origin,
+        wanted="serve",
+        max_workers=0,
+        generation=1,
+        status="pending",
+        created_at=now,
+        updated_at=now,
+        revision=session.revision,
+    )
+    _write(row, new.wish)
+    if new.wish.max_workers == 0:
+        mark_stopped(row, now)
+    session.add(row)
+    session.flush()
+    events.record(session, row, "created", f"{new.wish.model} on {new.wish.hardware_type}", now)
+    return snapshots(session, [row])[0]
 
 
 async def get(platform: Platform, project: str, name: str) -> Deployment:
@@ -162,7 +197,7 @@ async def _update(
     """None if somebody else changed it between the planning and the writing: what was planned is outdated."""
     before = await get(platform, project, name)
     _refuse_deleting(before.status, before.name)
-    wish = await _plan(platform, _merged(before, asked))
+    wish = await plan(platform, project, _merged(before, asked))
 
     def work(session: ChangeSession) -> Deployment | None:
         row = find(session, project, before.id)
@@ -249,11 +284,16 @@ async def delete(
 
     def apply(row: DeploymentRow, now: float) -> str:
         _refuse_deleting(row.status, row.name)
-        row.wanted = "delete"
-        row.status = "deleting"
-        return "deleting"
+        return _end(row)
 
     return await _set(platform, project, name, apply, allow)
+
+
+def end(session: ChangeSession, row: DeploymentRow, now: float) -> None:
+    """As `delete`, of one that is not being deleted yet."""
+    kind = _end(row)
+    row.updated_at, row.revision, row.attention = now, session.revision, True
+    events.record(session, row, kind, row.reason, now)
 
 
 def find(session: Session, project: str, name: str) -> DeploymentRow:
@@ -261,7 +301,7 @@ def find(session: Session, project: str, name: str) -> DeploymentRow:
     Raises:
         NotFound: there is none of this name or id in the project.
     """
-    row = _find_name(session, project, name)
+    row = find_named(session, project, name)
     if row is None:
         row = session.get(DeploymentRow, name)
     if row is None or row.project != project or row.deleted_at is not None:
@@ -269,9 +309,17 @@ def find(session: Session, project: str, name: str) -> DeploymentRow:
     return row
 
 
+def find_named(session: Session, project: str, name: str) -> DeploymentRow | None:
+    """The one of this name, if there is one."""
+    query = select(DeploymentRow).where(
+        DeploymentRow.project == project, DeploymentRow.name == name, DeploymentRow.deleted_at.is_(None)
+    )
+    return session.scalars(query).one_or_none()
+
+
 def known(session: Session, project: str, name: str) -> Deployment | None:
     """The deployment of this name, if there is one."""
-    row = _find_name(session, project, name)
+    row = find_named(session, project, name)
     return None if row is None else snapshots(session, [row])[0]
 
 
@@ -286,11 +334,6 @@ def find_adapter(session: Session, project: str, name: str) -> AdapterRow | None
 def mark_stopped(row: DeploymentRow, now: float, reason: str = "it was stopped on purpose") -> None:
     row.wanted, row.status, row.reason = "stop", "stopped", reason
     row.stopped_at = now
-
-
-async def _plan(platform: Platform, asked: CreateDeployment) -> Wish:
-    known = await platform.store.read(nodes)
-    return await in_thread(lambda: plan_wish(platform, known, asked))
 
 
 async def _set(
@@ -311,13 +354,6 @@ async def _set(
         return snapshots(session, [row])[0]
 
     return await platform.change(work)
-
-
-def _find_name(session: Session, project: str, name: str) -> DeploymentRow | None:
-    query = select(DeploymentRow).where(
-        DeploymentRow.project == project, DeploymentRow.name == name, DeploymentRow.deleted_at.is_(None)
-    )
-    return session.scalars(query).one_or_none()
 
 
 def _write(row: DeploymentRow, wish: Wish) -> None:
@@ -343,21 +379,7 @@ def _merged(before: Deployment, asked: UpdateDeployment) -> CreateDeployment:
     if given.get("max_workers") == 0 and not given.get("min_workers"):
         # It stops; how many there were is kept for the next start.
         del given["max_workers"]
-    options = before.options
-    now: JSON = {
-        "model": before.source,
-        "engine": before.engine,
-        "hardware_type": before.hardware_type,
-        "context_length": before.context_length or None,
-        "min_workers": before.min_workers,
-        "max_workers": before.max_workers,
-        "per_worker": before.per_worker,
-        "idle_timeout": before.idle_timeout,
-        "slots": options.get("slots"),
-        "threads": options.get("threads") or None,
-        "quantize": None if options.get("weights_type") == "auto" else options.get("weights_type"),
-        "embeddings": options.get("embeddings"),
-    }
+    now = settings_of(before)
     if "model" in given and given["model"] not in (before.model, before.source):
         # What was chosen for the old model need not suit the new one.
         for name in ("hardware_type", "context_length", "slots"):
@@ -365,6 +387,25 @@ def _merged(before: Deployment, asked: UpdateDeployment) -> CreateDeployment:
     if "context_length" in given:
         now["slots"] = None
     return CreateDeployment.model_validate({**now, **given})
+
+
+def settings_of(deployment: Deployment) -> JSON:
+    """All that was chosen for it, as `CreateDeployment` takes it."""
+    options = deployment.options
+    return {
+        "model": deployment.source,
+        "engine": deployment.engine,
+        "hardware_type": deployment.hardware_type,
+        "context_length": deployment.context_length or None,
+        "min_workers": deployment.min_workers,
+        "max_workers": deployment.max_workers,
+        "per_worker": deployment.per_worker,
+        "idle_timeout": deployment.idle_timeout,
+        "slots": options.get("slots"),
+        "threads": options.get("threads") or None,
+        "quantize": None if options.get("weights_type") == "auto" else options.get("weights_type"),
+        "embeddings": options.get("embeddings"),
+    }
 
 
 def renew(row: DeploymentRow) -> None:
@@ -378,6 +419,11 @@ def renew(row: DeploymentRow) -> None:
 def _serve(row: DeploymentRow) -> None:
     row.wanted, row.reason, row.log = "serve", "", []
     row.failures, row.retry_at = 0, 0.0
+
+
+def _end(row: DeploymentRow) -> str:
+    row.wanted, row.status = "delete", "deleting"
+    return "deleting"
 
 
 def _refuse_deleting(status: str, name: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from paddock.errors import Conflict, InvalidRequest, NotFound
 from paddock.schemas.jobs import LEAST_PRIORITY, MOST_PRIORITY, Dialect, Job
-from paddock.services import events
+from paddock.services import events, job_secrets
 from paddock.services.platform import Platform
 from paddock.store.sessions import ChangeSession
 from paddock.store.tables import JobRow
@@ -33,6 +33,7 @@ class NewJob:
         seconds: after which it is given up.
         needs: an attached server that its worker must know.
         input, output: for who must not have the same: see `JobRow`.
+        secret: what its worker needs and nobody may see, as `job_secrets.seal` gives it.
     """
 
     id: str
@@ -47,6 +48,7 @@ class NewJob:
     input: str = ""
     output: str = ""
     results: dict[str, str] = field(default_factory=dict)
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ async def create(
             times={"queued": now},
         )
         session.add(row)
+        if asked.secret:
+            job_secrets.keep(session, row.id, asked.secret)
         session.flush()
         events.record_job(session, row, "created", asked.model, now)
         return snapshot(row)
@@ -198,6 +202,7 @@ async def cancel(
         if row.state == "queued" and not row.attempts:
             row.state, row.reason, row.finished_at = "cancelled", "it was cancelled before it began", now
             row.times = {**row.times, "cancelled": now}
+            job_secrets.forget(session, row.id)
             events.record_job(session, row, "cancelled", row.reason, now)
         return snapshot(row)
 

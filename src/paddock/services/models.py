@@ -6,14 +6,14 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from paddock.errors import InvalidRequest, ModelNotFound, StartupError
 from paddock.weights.facts import ModelFacts, describe
 from paddock.weights.gguf_header import shard_files
-from paddock.weights.resolve import BUNDLED, HUB, HUB_ID, MODELS, Weights, list_models, resolve
+from paddock.weights.resolve import BUNDLED, HUB, HUB_ID, MODELS, TUNED, Weights, list_models, resolve
 
 # What the hub said is believed for a while, and a refusal for a moment: who asks again need not wait again.
 HUB_SECONDS = 60.0
@@ -58,45 +58,55 @@ class Catalogue:
             self._add(text)
         self._known = self._look()
 
-    def all(self) -> list[ModelFacts]:
-        """Every model by its facts, sorted by name; one that cannot be read is left out. Asks nobody."""
+    def all(self, tuned: Sequence[ModelFacts] = ()) -> list[ModelFacts]:
+        """Every model by its facts, sorted by name; one that cannot be read is left out. Asks nobody.
+
+        Args:
+            tuned: the caller's own: see `tuned_models.known`.
+        """
         self._known = self._look()
-        found = {}
+        found = {one.name: one for one in tuned}
         for name, known in self._known.items():
             try:
-                found[name] = self._describe(known)
+                found.setdefault(name, self._describe(known))
             except StartupError as error:
                 log.debug("%s is not offered: %s", name, error.message)
         for name, text in self._remote.items():
             found.setdefault(name, self._remembered(text))
         return [found[name] for name in sorted(found)]
 
-    def find(self, name: str, allowed: Sequence[Path] | None) -> ModelFacts:
+    def find(self, name: str, allowed: Sequence[Path] | None, tuned: Sequence[ModelFacts] = ()) -> ModelFacts:
         """The model that a caller means: a full name, its last segment where one model only has it, its
         Cortecs id (`--` for `/`), an absolute path, or a hub id. `source` finds it too.
 
         Args:
             allowed: folders below which a path may lie; None allows every path.
+            tuned: the caller's own: see `tuned_models.known`.
 
         Raises:
             ModelNotFound: nothing is called so, here or on the hub.
             InvalidRequest: several are, or the path is not one that may be named.
             StartupError: it is there and cannot be read; says why.
         """
+        own = {one.name: one for one in tuned}
+        if name.startswith(TUNED):
+            return self._tuned(name, tuned)
         text = name.removeprefix(MODELS)
+        if text in own:
+            return own[text]
         if text in self._known and self._is_there(self._known[text]):
             return self._describe(self._known[text])
         self._known = self._look()
         spellings = [text, text.replace("--", "/")] if "/" not in text else [text]
         for spelling in spellings:
-            if found := self._named(spelling):
+            if found := self._named(spelling, own):
                 return found
         if text.startswith(("/", "~", ".")):
             return self._at(text, allowed)
         for spelling in spellings:
             if HUB_ID.fullmatch(spelling.removeprefix(HUB)):
                 return self._on_hub(spelling.removeprefix(HUB), name)
-        raise self._unknown(name)
+        raise self._unknown(name, own=own)
 
     def _add(self, text: str) -> None:
         """Takes what the operator named; like on a command line, a path may be relative."""
@@ -113,8 +123,8 @@ class Catalogue:
         listed = list_models(self._folder)
         return {name: Known(one, MODELS + name) for name, one in listed.items()} | self._fixed
 
-    def _named(self, text: str) -> ModelFacts | None:
-        names = {*self._known, *self._remote}
+    def _named(self, text: str, own: Mapping[str, ModelFacts]) -> ModelFacts | None:
+        names = {*self._known, *self._remote, *own}
         if text in names:
             chosen = text
         else:
@@ -131,9 +141,17 @@ class Catalogue:
                     code="model_ambiguous",
                 )
             chosen = found[0]
+        if chosen in own:
+            return own[chosen]
         if chosen in self._known:
             return self._describe(self._known[chosen])
         return self._on_hub(self._remote[chosen], chosen)
+
+    def _tuned(self, source: str, tuned: Sequence[ModelFacts]) -> ModelFacts:
+        found = next((one for one in tuned if one.source == source), None)
+        if found is None:
+            raise ModelNotFound(f"the fine-tuned model {source[:140]!r} was deleted", param="model")
+        return found
 
     def _at(self, text: str, allowed: Sequence[Path] | None) -> ModelFacts:
         """The model at a path. Whether a path that may not be named exists is not told."""
@@ -197,8 +215,8 @@ class Catalogue:
         before = self._described.get(known.weights.path)
         return before is not None and before[0] == _signature(known.weights)
 
-    def _unknown(self, name: str, why: str = "") -> ModelNotFound:
-        names = sorted({*self._known, *self._remote})
+    def _unknown(self, name: str, why: str = "", own: Iterable[str] = ()) -> ModelNotFound:
+        names = sorted({*self._known, *self._remote, *own})
         listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
         reason = f" ({why})" if why else ""
         return ModelNotFound(

@@ -41,21 +41,26 @@ class Offer:
     memory: int
 
 
-def offer(platform: Platform, nodes: Sequence[Node], model: str, usual: int) -> Offer:
+def offer(
+    platform: Platform, nodes: Sequence[Node], model: str, usual: int, tuned: Sequence[ModelFacts] = ()
+) -> Offer:
     """What may be started of the model that a caller means. May block while the hub is asked.
 
     Args:
         usual: tokens of context that it gets when none are asked for, if it has as many.
+        tuned: the project's own models: see `tuned_models.known`.
 
     Raises:
         ModelNotFound, InvalidRequest: as `Catalogue.find`.
     """
-    return _offer(platform, nodes, facts_of(platform, model), usual)
+    return _offer(platform, nodes, facts_of(platform, model, tuned), usual)
 
 
-def offers(platform: Platform, nodes: Sequence[Node], usual: int) -> list[Offer]:
+def offers(
+    platform: Platform, nodes: Sequence[Node], usual: int, tuned: Sequence[ModelFacts] = ()
+) -> list[Offer]:
     """What may be started of every known model, sorted by name. Reads files."""
-    return [_offer(platform, nodes, facts, usual) for facts in platform.catalogue.all()]
+    return [_offer(platform, nodes, facts, usual) for facts in platform.catalogue.all(tuned)]
 
 
 def _offer(platform: Platform, nodes: Sequence[Node], facts: ModelFacts, usual: int) -> Offer:

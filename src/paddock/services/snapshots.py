@@ -39,6 +39,7 @@ def snapshot(row: DeploymentRow, replicas: Iterable[ReplicaRow]) -> Deployment:
         name=row.name,
         project=row.project,
         model=row.model,
+        parent=row.facts.get("parent", ""),
         engine=row.engine,
         hardware_type=row.hardware_type,
         context_length=row.context_length,

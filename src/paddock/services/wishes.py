@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from paddock.errors import InvalidRequest, StartupError, UnsupportedParameter
 from paddock.schemas.hardware import HardwareType, Node
 from paddock.schemas.own import NAME, CreateDeployment
+from paddock.services import tuned_models
 from paddock.services.hardware import claim, hardware_types, never_fits, recommend
-from paddock.services.platform import Platform
+from paddock.services.platform import Platform, nodes
 from paddock.weights.facts import ModelFacts
 from paddock.weights.needs import choose_slots, choose_threads, memory_needed
 
@@ -47,8 +50,18 @@ class Wish:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def plan_wish(platform: Platform, nodes: Sequence[Node], asked: CreateDeployment) -> Wish:
+def known_here(session: Session, project: str) -> tuple[list[Node], list[ModelFacts]]:
+    """(the machines, the project's own models): what `plan_wish` and offers look at."""
+    return nodes(session), tuned_models.known(session, project)
+
+
+def plan_wish(
+    platform: Platform, nodes: Sequence[Node], asked: CreateDeployment, tuned: Sequence[ModelFacts] = ()
+) -> Wish:
     """May block while the hub is asked.
+
+    Args:
+        tuned: the project's own models: see `tuned_models.known`.
 
     Raises:
         ModelNotFound: there is no such model.
@@ -56,7 +69,7 @@ def plan_wish(platform: Platform, nodes: Sequence[Node], asked: CreateDeployment
         UnsupportedParameter: this installation cannot do it.
     """
     settings = platform.settings
-    facts = facts_of(platform, asked.model)
+    facts = facts_of(platform, asked.model, tuned)
     most = _workers(asked)
     length = _context(asked.context_length, facts, settings.context_length or DEFAULT_CONTEXT)
     types = hardware_types(nodes, platform.hardware)
@@ -87,18 +100,22 @@ def plan_wish(platform: Platform, nodes: Sequence[Node], asked: CreateDeployment
             "generates": facts.generates,
             "embeds": facts.embeds or bool(options["embeddings"]),
             "slots": slots,
+            "parent": facts.parent,
         },
     )
 
 
-def facts_of(platform: Platform, model: str) -> ModelFacts:
+def facts_of(platform: Platform, model: str, tuned: Sequence[ModelFacts] = ()) -> ModelFacts:
     """What is known of the model that a caller means; of one that cannot be read only its name. May block.
+
+    Args:
+        tuned: the project's own models.
 
     Raises:
         ModelNotFound, InvalidRequest: as `Catalogue.find`.
     """
     try:
-        return platform.catalogue.find(model, platform.allowed)
+        return platform.catalogue.find(model, platform.allowed, tuned)
     except StartupError:
         # The engine will say why, and the deployment keeps it.
         name = Path(model).stem or model

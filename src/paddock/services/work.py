@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from paddock.errors import Fenced
 from paddock.schemas.jobs import Job
-from paddock.services import events, holds, jobs
+from paddock.services import events, holds, job_secrets, jobs
 from paddock.store.sessions import ChangeSession, WriteSession
 from paddock.store.tables import JobRow
 
@@ -209,6 +209,7 @@ def _end(session: ChangeSession, row: JobRow, ending: Ending, now: float) -> Non
     row.times = {**row.times, ending.state: now}
     row.worker, row.lease_expires_at = "", 0.0
     holds.let_go(session, row.id, now)
+    job_secrets.forget(session, row.id)
     if ending.write is not None:
         ending.write(session, row)
     events.record_job(session, row, ending.state, ending.reason, now)

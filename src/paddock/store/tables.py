@@ -208,6 +208,41 @@ class AdapterRow(Base):
     deleted_at: Mapped[float | None]
 
 
+class TunedModelRow(Base):
+    """A whole model that a fine-tune made: it is deployed by its name like any other.
+
+    Attributes:
+        parent: the model that it was made from, by its name.
+        job_id: the fine-tune.
+        files: its checkpoint, as a Hugging Face folder has it: a list of {name, blob, bytes, sha256}.
+        facts: what is known of it: see `weights.facts.ModelFacts`.
+        details: what is known of how it was made.
+    """
+
+    __tablename__ = "tuned_models"
+    __table_args__ = (
+        Index(
+            "tuned_models_by_name",
+            "project",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    name: Mapped[str]
+    parent: Mapped[str]
+    job_id: Mapped[str]
+    files: Mapped[list[Any]]
+    facts: Mapped[dict[str, Any]]
+    details: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
+
+
 class HardwareLeaseRow(Base):
     """What a replica holds of a node, from the reservation until its process is gone."""
 
@@ -292,7 +327,9 @@ class GatewayRow(Base):
 
 
 class SecretRow(Base):
-    """What this store's processes sign with; made when it is first needed."""
+    """What this store's processes sign with, made when it is first needed; and what callers lend to a job,
+    encrypted, until that is over: see `services.job_secrets`.
+    """
 
     __tablename__ = "secrets"
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from paddock.errors import JobFailed
-from paddock.schemas.training import TASK, Task
+from paddock.schemas.training import TASK, Noted, Said, Task, WandbRun
 from paddock.training.failures import failed
 from paddock.training.reporting import Reporter
 
@@ -26,20 +27,23 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m paddock.training WORKFOLDER", file=sys.stderr)
         return 2
     reporter = Reporter()
+    say: Callable[[Said], None] = reporter.say
     folder = Path(arguments[0])
     try:
         task = _task(folder)
+        if task.wandb is not None:
+            say = _tracked(reporter, task.wandb, folder)
         task = task.model_copy(update={"threads": threads(task)})
         _prepare(task)
         # Reads the environment that has just been prepared, and takes seconds.
         from paddock.training.run import run
 
-        run(task, folder, reporter.say)
+        run(task, folder, say)
     except BrokenPipeError:
         return 1
     except Exception as error:
         traceback.print_exc()
-        reporter.say(failed(error))
+        say(failed(error))
         return 1
     return 0
 
@@ -58,6 +62,24 @@ def threads(task: Task) -> int:
     cores = len(os.sched_getaffinity(0))
     size = sum(file.stat().st_size for file in Path(task.base).glob("*.safetensors"))
     return task.threads or (1 if size < SMALL else cores)
+
+
+def _tracked(reporter: Reporter, run: WandbRun, folder: Path) -> Callable[[Said], None]:
+    """Says everything twice. The end is said to who waits for it once the other one has it."""
+    # Most learn without it.
+    from paddock.training.tracking import Tracking
+
+    try:
+        tracking = Tracking(run, folder, reporter.say)
+    except OSError as error:
+        reporter.say(Noted(message=f"nothing goes to Weights & Biases: {error.strerror}", trouble=True))
+        return reporter.say
+
+    def say(said: Said) -> None:
+        tracking.take(said)
+        reporter.say(said)
+
+    return say
 
 
 def _prepare(task: Task) -> None:

@@ -19,19 +19,22 @@ class Reporter:
     """Takes stdout for itself: from here on what others print there goes to stderr."""
 
     def __init__(self) -> None:
-        self._stream = _take_stdout()
+        self._stream = take_stdout()
         self._status = 1
+        self._lock = threading.Lock()
         threading.Thread(target=self._end_with_the_reader, daemon=True).start()
 
     def say(self, said: Said) -> None:
-        """
+        """From any thread.
+
         Raises:
             BrokenPipeError: nobody listens any more.
         """
-        # Who has read `done` may stop listening.
-        self._status = 0 if isinstance(said, Done) else 1
-        self._stream.write(said.model_dump_json() + "\n")
-        self._stream.flush()
+        with self._lock:
+            # Who has read `done` may stop listening.
+            self._status = 0 if isinstance(said, Done) else 1
+            self._stream.write(said.model_dump_json() + "\n")
+            self._stream.flush()
 
     def _end_with_the_reader(self) -> None:
         """Ends the process when the reader of the pipe has gone, also in the middle of a long step."""
@@ -58,7 +61,8 @@ class Pace:
         return True
 
 
-def _take_stdout() -> IO[str]:
+def take_stdout() -> IO[str]:
+    """What was stdout; from here on that is stderr."""
     sys.stdout.flush()
     own = os.dup(1)
     os.dup2(2, 1)

@@ -31,6 +31,7 @@ class ModelFacts:
         creator: the first part of the name, or who the files say made it.
         description: a paragraph; empty if there is none.
         screen_name: what a person reads in a list.
+        parent: the model that it was fine-tuned from; empty if it was not made here.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelFacts:
     creator: str
     description: str
     screen_name: str
+    parent: str = ""
 
 
 def describe(weights: Weights) -> ModelFacts:

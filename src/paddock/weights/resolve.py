@@ -15,9 +15,12 @@ from paddock.weights.gguf_header import SHARD
 BUNDLED = {"foal": "paddock/foal", "paddock/foal": "paddock/foal"}
 HUB = "hf://"
 MODELS = "models://"
+TUNED = "tuned://"
+"""Before the id of a model that a fine-tune made."""
 HUB_ID = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[^:@\s]+))?(:(?P<variant>[^:\s]+))?"
 )
+_TUNED_ID = re.compile(r"mdl-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ def resolve(
     In this order: `foal` or `paddock/foal`, which come with the package; the path of a `.gguf` file or of a
     folder with a checkpoint; `org/name` of the hub, with `@revision` and, for a GGUF repository, `:Q4_K_M` or
     `:file.gguf`. Behind `hf://` it is the hub's in any case; `models://name` is what `list_models` finds in
-    `models`, wherever that folder is. Blocks while it downloads.
+    `models`, wherever that folder is, and `tuned://id` lies beside it, see `tuned_folder`. Blocks while it
+    downloads.
 
     Raises:
         StartupError: there is no such thing, or the hub cannot be asked; says what to do.
@@ -46,6 +50,8 @@ def resolve(
         return _bundled(BUNDLED[text])
     if text.startswith(MODELS):
         return _listed(text.removeprefix(MODELS), models)
+    if text.startswith(TUNED):
+        return _tuned(text.removeprefix(TUNED), models)
     id = text.removeprefix(HUB)
     path = _expand(text)
     if id == text and (path.exists() or text.startswith((".", "/", "~")) or text.count("/") > 1):
@@ -76,6 +82,15 @@ def list_models(folder: Path) -> dict[str, Weights]:
             for inner in _entries(entry):
                 _add_inner(found, f"{entry.name}/", inner)
     return found
+
+
+def tuned_folder(models: Path, id: str) -> Path:
+    """Where the checkpoint of a model that a fine-tune made lies on a machine that it was brought to.
+
+    Args:
+        models: the folder that `list_models` looks into.
+    """
+    return models.with_name("tuned-models") / id
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -113,6 +128,15 @@ def _listed(name: str, folder: Path | None) -> Weights:
     if name not in found:
         raise StartupError(f"there is no model {name!r} in {folder}; there are: {', '.join(found) or 'none'}")
     return found[name]
+
+
+def _tuned(id: str, models: Path | None) -> Weights:
+    if models is None or not _TUNED_ID.fullmatch(id):
+        raise StartupError(f"there is no fine-tuned model {id!r}")
+    path = tuned_folder(models, id)
+    if not (path / "config.json").is_file():
+        raise StartupError(f"the fine-tuned model {id} is not on this machine")
+    return Weights(id, "checkpoint", path)
 
 
 def _expand(text: str) -> Path:

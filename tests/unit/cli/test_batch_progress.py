@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paddock.cli.batch_progress import Pace, Standing, display
-from paddock.cli.batch_waiting import patiently
+from paddock.cli.waiting import patiently
 from paddock.errors import PaddockError, RateLimited, Unavailable
 
 
@@ -49,7 +49,7 @@ def test_lines_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("paddock.cli.batch_progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("paddock.cli.progress_lines.time.monotonic", lambda: now)
     with display() as shown:
         shown.show(Standing("checking", 0, 0, 9))
         for done in range(5):
@@ -68,7 +68,7 @@ class TestPatiently:
     @pytest.fixture(autouse=True)
     def waited(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited: list[float] = []
-        monkeypatch.setattr("paddock.cli.batch_waiting.time.sleep", waited.append)
+        monkeypatch.setattr("paddock.cli.waiting.time.sleep", waited.append)
         return waited
 
     def ask(self, *outcomes: Exception | str) -> tuple[str, list[str]]:

@@ -24,7 +24,7 @@ JSON = dict[str, Any]
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paddock.cli.batch_collecting.POLL_SECONDS", 0.001)
-    monkeypatch.setattr("paddock.cli.batch_waiting.FIRST_SECONDS", 0.001)
+    monkeypatch.setattr("paddock.cli.waiting.FIRST_SECONDS", 0.001)
 
 
 @pytest.fixture

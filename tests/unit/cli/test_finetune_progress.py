@@ -54,7 +54,7 @@ def test_lines_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("paddock.cli.finetune_progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("paddock.cli.progress_lines.time.monotonic", lambda: now)
     with display() as shown:
         for _ in range(5):
             shown.show(standing(job("queued", total=0, done=0), Losses()))

@@ -84,7 +84,7 @@ class FineTuneServer:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paddock.cli.finetune_watching.POLL_SECONDS", 0.001)
-    monkeypatch.setattr("paddock.cli.batch_waiting.FIRST_SECONDS", 0.001)
+    monkeypatch.setattr("paddock.cli.waiting.FIRST_SECONDS", 0.001)
 
 
 @pytest.fixture

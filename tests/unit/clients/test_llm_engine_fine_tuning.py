@@ -94,7 +94,7 @@ class TestCreate:
             ({"model": 3}, "model must be a valid string, not 3"),
             ({"training_file": ""}, "training_file String should have at least 1 character, not ''"),
             ({"hyperparameters": "fast"}, "hyperparameters must be a valid dictionary"),
-            ({"wandb_config": ["secret"]}, "wandb_config must be a valid dictionary"),
+            ({"wandb_config": ["secret"]}, "wandb_config must be an object"),
             (
                 {"suffix": "my_model"},
                 "suffix must be 1 to 28 letters .A-Z, a-z., digits and hyphens, not 'my_model'",

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, quants
 
-from paddock.engines.llama_cpp.gguf.encoding import encode, encoded_size, to_bfloat16, to_float32, to_q8_0
+from paddock.engines.llama_cpp.gguf.encoding import encode, encoded_size, to_q8_0
+from paddock.weights.numbers import to_bfloat16, to_float32
 
 NUMBERS = np.concatenate(
     [

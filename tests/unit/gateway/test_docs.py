@@ -22,6 +22,10 @@ class Create(BaseModel):
     inner: Inner | None = None
 
 
+class Things(BaseModel):
+    data: list[Inner]
+
+
 def other_type() -> Any:
     """A type of another dialect that has the same name and is not the same."""
 
@@ -37,7 +41,7 @@ async def endpoint(request: Any) -> None: ...
 @pytest.fixture
 def mounts() -> list[Mount]:
     one = [
-        Route("GET", "/things", endpoint, "All.", query={"limit": "how many"}),
+        Route("GET", "/things", endpoint, "All.", query={"limit": "how many"}, answer=TypeAdapter(Things)),
         Route("POST", "/things", endpoint, "Make.", body=TypeAdapter(Create), example={"name": "a"}),
         Route("PATCH", "/things/{name}", endpoint, "Change.", example={"name": "b"}),
         Route("DELETE", "/things/{name}", endpoint, "Delete."),
@@ -82,12 +86,18 @@ class TestOpenApi:
     def test_types_of_the_same_name_are_kept_apart(self, mounts: list[Mount]) -> None:
         document = openapi(mounts)
         schemas = document["components"]["schemas"]
-        assert set(schemas) == {"one-v1.Create", "one-v1.Inner", "id-two.Create"}
+        assert set(schemas) == {"one-v1.Create", "one-v1.Inner", "one-v1.Things", "id-two.Create"}
         assert set(schemas["id-two.Create"]["properties"]) == {"model"}
         body = document["paths"]["/one/v1/things"]["post"]["requestBody"]["content"]["application/json"]
         assert body == {"schema": {"$ref": "#/components/schemas/one-v1.Create"}, "example": {"name": "a"}}
         inner = schemas["one-v1.Create"]["properties"]["inner"]["anyOf"][0]
         assert inner == {"$ref": "#/components/schemas/one-v1.Inner"}
+
+    def test_answers(self, mounts: list[Mount]) -> None:
+        told = openapi(mounts)["paths"]["/one/v1/things"]["get"]["responses"]["2XX"]
+        assert told["content"] == {
+            "application/json": {"schema": {"$ref": "#/components/schemas/one-v1.Things"}}
+        }
 
     def test_parameters(self, mounts: list[Mount]) -> None:
         paths = openapi(mounts)["paths"]

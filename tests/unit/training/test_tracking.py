@@ -25,17 +25,12 @@ def server() -> Iterator[WandbServer]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(WANDB_KEY, KEY)
-
-
 @pytest.fixture
 def begin(
     server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Tracking, list[Noted]]]:
-    def begin(**run: Any) -> tuple[Tracking, list[Noted]]:
-        monkeypatch.setenv(WANDB_KEY, KEY)
+    def begin(key: str = KEY, **run: Any) -> tuple[Tracking, list[Noted]]:
+        monkeypatch.setenv(WANDB_KEY, key)
         noted: list[Noted] = []
         given = {"id": "ft_1", "name": "shop", "project": "herd", "base_url": server.url, **run}
         return Tracking(WandbRun(**given), tmp_path, noted.append), noted
@@ -92,8 +87,16 @@ class TestTracking:
         assert [one.trouble for one in noted] == [True]
         assert "did not take the last metrics" in noted[0].message
 
+    def test_a_key_that_nobody_knows(self, begin: Callable[..., tuple[Tracking, list[Noted]]]) -> None:
+        tracked, noted = begin(key=wandb_server.UNKNOWN)
+        tracked.take(step(1))
+        tracked.take(DONE)
+        assert [one.trouble for one in noted] == [True]
+        assert "nothing more goes to Weights & Biases" in noted[0].message
+        assert wandb_server.UNKNOWN not in noted[0].message
+
     def test_what_fails_in_the_package_is_told_once_and_without_the_key(
-        self, begin: Callable[..., tuple[Tracking, list[Noted]]], monkeypatch: pytest.MonkeyPatch
+        self, begin: Callable[..., tuple[Tracking, list[Noted]]]
     ) -> None:
         tracked, noted = begin(base_url=f"no-address-{KEY}")
         for number in range(1, 4):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paddock.engines.llama_cpp.gguf.safetensors import open_tensor
 from paddock.errors import StartupError
+from paddock.weights.numbers import open_tensor
 from paddock.weights.safetensors_header import INDEX, read_index
 from tests.unit.engines.tiny import write_safetensors
 

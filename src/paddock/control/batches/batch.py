@@ -22,7 +22,7 @@ from paddock.errors import InvalidRequest, JobFailed, ModelNotFound, NotFound, P
 from paddock.inference.routing import Routes
 from paddock.inference.rows import Rows
 from paddock.schemas.jobs import Dialect
-from paddock.services import files, job_blobs, jobs
+from paddock.services import files, job_blobs, jobs, tuned_models
 from paddock.services.batches import journal, places
 from paddock.services.batches.journal import Kept
 from paddock.services.batches.spec import BatchSpec, rows_key
@@ -106,7 +106,7 @@ class Batches:
         except (InvalidRequest, NotFound) as error:
             raise JobFailed(f"the input cannot be read: {error.message}") from error
         if not found.errors and found.model and not job.model:
-            await self._check_model(found)
+            await self._check_model(job.project, found)
         if found.errors:
             raise JobFailed(_summary(found.errors), found.errors)
         checkpoint = {"total": found.total, "rows": key, "fields": found.fields}
@@ -120,13 +120,14 @@ class Batches:
         async with new_blob(self._platform.blobs, key) as writer:
             return await read_llm_engine(dialect, pieces, writer.write, note)
 
-    async def _check_model(self, found: Read) -> None:
+    async def _check_model(self, project: str, found: Read) -> None:
         """Notes an error if nobody knows the model that the input names."""
         with contextlib.suppress(ModelNotFound):
             self._routes.resolve(found.model)
             return
         try:
-            await in_thread(lambda: self._platform.catalogue.find(found.model, self._platform.allowed))
+            tuned = await self._platform.store.read(lambda session: tuned_models.known(session, project))
+            await in_thread(lambda: self._platform.catalogue.find(found.model, self._platform.allowed, tuned))
         except PaddockError as error:
             found.errors.append(
                 {"code": "model_not_found", "message": error.message, "param": "body.model", "line": 1}
@@ -217,6 +218,7 @@ class Batches:
                     keeper.add(number, answer.failed, answer.body)
                     if number % 500 == 0:
                         await keeper.write()
+                        await keeper.seal()
         await keeper.write()
 
     async def _kept(self, job_id: str) -> Kept:

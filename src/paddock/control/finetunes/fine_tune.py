@@ -1,24 +1,28 @@
-"""A fine-tune from its rows to an adapter that is served: what a worker does with a job of this kind."""
+"""A fine-tune from its rows to what is served of it: what a worker does with a job of this kind."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from paddock.control.finetunes import folders
+from paddock.control.finetunes import folders, tracking, whole_model
 from paddock.control.finetunes.learning import Learning
 from paddock.control.finetunes.program import Trainer
+from paddock.control.finetunes.tracking import Tracked
 from paddock.control.jobs.shift import Shift
-from paddock.errors import PaddockError
+from paddock.errors import JobFailed, PaddockError, StartupError
 from paddock.runners.runner import Runner
+from paddock.schemas.jobs import Job
 from paddock.schemas.own import CreateDeployment
-from paddock.schemas.training import CHECKPOINTS, RESULT, Recipe
-from paddock.services import adapters, deployments, job_blobs
-from paddock.services.adapters import Adapter, AdapterFile
+from paddock.schemas.training import CHECKPOINTS, RESULT, Noted, Recipe
+from paddock.services import adapter_files, adapters, deployments, job_blobs, tuned_files
+from paddock.services.adapters import Adapter
+from paddock.services.blob_files import StoredFile
 from paddock.services.finetunes.spec import FineTuneSpec
 from paddock.services.platform import Platform, in_thread
 from paddock.services.work import Ending
@@ -58,7 +62,7 @@ class FineTunes:
                 shift.message = ""
                 made = await self._make(shift, spec)
             await shift.enter("finishing", {"made": made})
-        return self._ending(shift, spec)
+        return await self._ending(shift, spec)
 
     async def give_up(self, shift: Shift, ending: Ending) -> Ending:
         """Nothing is left to be shown but its events."""
@@ -73,12 +77,17 @@ class FineTunes:
         """What came of it, all of it in the blobs."""
         platform, held = self._platform, shift.held
         await shift.enter("validating")
+        await self._bring_base(spec)
         folder = await folders.make(platform, held.id, held.fence)
         await folders.fetch(platform, spec.training, folder / TRAINING)
         if spec.validation:
             await folders.fetch(platform, spec.validation, folder / VALIDATION)
         if (saved := shift.checkpoint.get("saved")) is not None:
             await folders.fetch_folder(platform, saved["blob"], folder / CHECKPOINTS / saved["name"])
+        learning = Learning(shift, self._runner, folder)
+        tracked = await tracking.find(platform, held.id, spec)
+        if isinstance(tracked, Noted):
+            await learning.note(tracked)
         trainer = Trainer(
             folder=folder,
             model=spec.model,
@@ -87,20 +96,30 @@ class FineTunes:
             validation=VALIDATION if spec.validation else "",
             device=spec.device,
             recipe=Recipe.model_validate(spec.recipe),
+            tracked=tracked if isinstance(tracked, Tracked) else None,
         )
         await shift.enter("working")
-        done = await Learning(shift, self._runner, folder).run(trainer)
+        done = await learning.run(trainer)
         shift.message = "storing what was learned"
-        made = await self._store(shift, spec, folder)
-        await self._deploy(shift, spec)
+        if spec.full:
+            made = await whole_model.store(shift, spec, folder / RESULT)
+        else:
+            made = await self._store(shift, spec, folder)
+            await self._deploy(shift, spec)
         return {**made, "outcome": done.model_dump(exclude={"kind"})}
+
+    async def _bring_base(self, spec: FineTuneSpec) -> None:
+        try:
+            await tuned_files.bring(self._platform, spec.source)
+        except StartupError as error:
+            raise JobFailed(f"the base {spec.model} cannot be had: {error.message}") from error
 
     async def _store(self, shift: Shift, spec: FineTuneSpec, folder: Path) -> JSON:
         """The adapter's files, and the same for llama.cpp."""
         platform = self._platform
-        where = f"{adapters.folder(platform, spec.adapter_id)}/{shift.held.fence}"
+        where = f"{adapter_files.folder(platform, spec.adapter_id)}/{shift.held.fence}"
         result = folder / RESULT
-        files: list[AdapterFile] = []
+        files: list[StoredFile] = []
         for path in sorted(await in_thread(lambda: list(result.iterdir()))):
             if path.name != folders.CARD:
                 files.append(await folders.keep_file(platform, path, f"{where}/{path.name}"))
@@ -122,8 +141,17 @@ class FineTunes:
             # What was learned is kept, and served by whoever deploys the base.
             log.warning("nothing serves %s yet: %s", spec.name, error.message)
 
-    def _ending(self, shift: Shift, spec: FineTuneSpec) -> Ending:
+    async def _ending(self, shift: Shift, spec: FineTuneSpec) -> Ending:
         made, job = shift.checkpoint["made"], shift.held.job
+        tokens = str(made["outcome"]["trained_tokens"])
+        results = {"fine_tuned_model": spec.name, "trained_tokens": tokens}
+        if spec.full:
+            write = await whole_model.announcement(self._platform, job.project, job.id, spec, made)
+        else:
+            write = self._adapter(job, spec, made)
+        return Ending("completed", results=results, write=write)
+
+    def _adapter(self, job: Job, spec: FineTuneSpec, made: JSON) -> Callable[[ChangeSession, JobRow], None]:
         adapter = Adapter(
             id=spec.adapter_id,
             name=spec.name,
@@ -132,13 +160,11 @@ class FineTunes:
             job_id=job.id,
             gguf=made["gguf"],
             gguf_bytes=made["gguf_bytes"],
-            files=[AdapterFile(**file) for file in made["files"]],
+            files=[StoredFile(**file) for file in made["files"]],
             details={"recipe": spec.recipe, "outcome": made["outcome"]},
         )
 
         def write(session: ChangeSession, row: JobRow) -> None:
             adapters.add(session, job.project, adapter, time.time())
 
-        tokens = str(made["outcome"]["trained_tokens"])
-        results = {"fine_tuned_model": spec.name, "trained_tokens": tokens}
-        return Ending("completed", results=results, write=write)
+        return write

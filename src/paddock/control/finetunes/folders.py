@@ -6,10 +6,13 @@ import shutil
 import tarfile
 from pathlib import Path
 
+from sqlalchemy import select
+
 from paddock.errors import JobFailed, StartupError, StorageFailed
 from paddock.services import blob_files
-from paddock.services.adapters import AdapterFile
+from paddock.services.blob_files import StoredFile
 from paddock.services.platform import Platform, in_thread
+from paddock.store.tables import JobRow
 
 GGUF = "adapter.gguf"
 CARD = "README.md"
@@ -38,6 +41,22 @@ async def make(platform: Platform, job_id: str, fence: int) -> Path:
 async def remove(platform: Platform, job_id: str) -> None:
     """All that the job has on this machine."""
     await in_thread(lambda: shutil.rmtree(_folder(platform, job_id), ignore_errors=True))
+
+
+async def sweep(platform: Platform) -> None:
+    """Removes what jobs left on this machine that are over: whoever was killed at their end could not.
+
+    Raises:
+        StoreFailed: the store cannot be read.
+    """
+    # Looked at before the jobs: what is made for a new one meanwhile is not among them.
+    there = await in_thread(lambda: list(_everything(platform).glob("*")))
+    unfinished = await platform.store.read(
+        lambda session: set(session.scalars(select(JobRow.id).where(JobRow.finished_at.is_(None))))
+    )
+    for path in there:
+        if path.name not in unfinished:
+            await in_thread(lambda: shutil.rmtree(path, ignore_errors=True))  # noqa: B023
 
 
 async def fetch(platform: Platform, blob: str, path: Path) -> None:
@@ -87,14 +106,14 @@ async def fetch_folder(platform: Platform, blob: str, path: Path) -> None:
         raise _failed(path, error) from error
 
 
-async def keep_file(platform: Platform, path: Path, blob: str) -> AdapterFile:
+async def keep_file(platform: Platform, path: Path, blob: str) -> StoredFile:
     """Stores a file's bytes.
 
     Raises:
         StorageFailed: they cannot be written.
     """
     size, digest = await blob_files.keep(platform.blobs, path, blob)
-    return AdapterFile(path.name, blob, size, digest)
+    return StoredFile(path.name, blob, size, digest)
 
 
 async def convert(folder: Path, base: Path) -> Path:
@@ -120,7 +139,11 @@ def _pack(path: Path, target: Path) -> None:
 
 
 def _folder(platform: Platform, job_id: str) -> Path:
-    return platform.settings.data_dir / "fine-tunes" / job_id
+    return _everything(platform) / job_id
+
+
+def _everything(platform: Platform) -> Path:
+    return platform.settings.data_dir / "fine-tunes"
 
 
 def _failed(path: Path, error: OSError) -> StorageFailed:

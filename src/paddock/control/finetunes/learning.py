@@ -15,7 +15,7 @@ from paddock.control.jobs.shift import Shift
 from paddock.errors import JobFailed, StartupError
 from paddock.runners.local import NODE
 from paddock.runners.runner import Runner, Running
-from paddock.schemas.training import CHECKPOINTS, Began, Done, Evaluated, Failed, Said, Saved, Stepped
+from paddock.schemas.training import CHECKPOINTS, Began, Done, Evaluated, Failed, Noted, Said, Saved, Stepped
 from paddock.services import events, work
 from paddock.services.finetunes.spec import checkpoint_key
 from paddock.store.sessions import WriteSession
@@ -49,6 +49,7 @@ class Learning:
         self._told = -1
         self._outcome: Done | Failed | None = None
         self._kept: Saved | None = None
+        self._notes: set[str] = set()
 
     async def run(self, trainer: Trainer) -> Done:
         """Until it has learned all.
@@ -71,8 +72,14 @@ class Learning:
                 raise JobFailed(f"the process that learns {reason}, {deaths} times{_HINT}")
             self._shift.message = f"the process that learns {reason}; it goes on from its last checkpoint"
 
+    async def note(self, said: Noted) -> None:
+        """Once, however often the process begins anew."""
+        if said.message not in self._notes:
+            self._notes.add(said.message)
+            await self._tell("warning" if said.trouble else "noted", said.message, {})
+
     async def _once(self, trainer: Trainer) -> str:
-        """Why the process ended."""
+        """Why the process ended, if it has not said how it came out."""
         shift = self._shift
         try:
             running = await self._runner.start(
@@ -100,6 +107,9 @@ class Learning:
                     if line.startswith("{"):
                         await self._take(line)
                 await self._keep_checkpoint()
+                if self._outcome is not None:
+                    # All is where it belongs before it says so, and its libraries need seconds to end.
+                    return ""
                 if over and not lines:
                     return ended.result()
                 await asyncio.wait([ended], timeout=LOOK_SECONDS)
@@ -126,6 +136,8 @@ class Learning:
                 await self._tell("evaluated", words, said.model_dump(exclude={"kind"}))
             case Saved():
                 self._kept = said
+            case Noted():
+                await self.note(said)
             case Done() | Failed():
                 self._outcome = said
 

@@ -28,10 +28,12 @@ from paddock.schemas.cortecs import (
     StartInstanceRequest,
 )
 from paddock.schemas.own import Deployment
+from paddock.services.deployments import LOCAL
 from paddock.services.hardware import available, hardware_types
 from paddock.services.offers import offer, offers
 from paddock.services.platform import Platform, in_thread, nodes
 from paddock.services.replicas import placements
+from paddock.services.wishes import known_here
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -70,14 +72,15 @@ def _token() -> Route:
 
 def _models(platform: Platform) -> list[Route]:
     async def list_models(request: Request) -> Response:
-        known = await platform.store.read(nodes)
-        found = await in_thread(lambda: offers(platform, known, DEFAULT_CONTEXT_LENGTH))
+        known, tuned = await platform.store.read(lambda session: known_here(session, LOCAL))
+        found = await in_thread(lambda: offers(platform, known, DEFAULT_CONTEXT_LENGTH, tuned))
         return _answer(ModelsResponse(models=[models.preview(one) for one in found]))
 
     async def get_model(request: Request) -> Response:
-        known, name = await platform.store.read(nodes), models.named(request.params["model_id"])
+        known, tuned = await platform.store.read(lambda session: known_here(session, LOCAL))
+        name = models.named(request.params["model_id"])
         with own_fields():
-            found = await in_thread(lambda: offer(platform, known, name, DEFAULT_CONTEXT_LENGTH))
+            found = await in_thread(lambda: offer(platform, known, name, DEFAULT_CONTEXT_LENGTH, tuned))
         return _answer(ModelResponse(model=models.model(found)))
 
     return [

@@ -19,7 +19,8 @@ from paddock.schemas.cortecs import (
 from paddock.schemas.own import CreateDeployment, Deployment
 from paddock.services import deployments
 from paddock.services.offers import Offer, offer
-from paddock.services.platform import Platform, in_thread, nodes
+from paddock.services.platform import Platform, in_thread
+from paddock.services.wishes import known_here
 
 PROJECT = deployments.LOCAL
 
@@ -31,9 +32,10 @@ async def start(platform: Platform, asked: StartInstanceRequest) -> Deployment:
         ModelNotFound: there is no such model.
         InvalidRequest: an argument cannot be; `param` names it.
     """
-    known, model = await platform.store.read(nodes), named(asked.model_id)
+    known, tuned = await platform.store.read(lambda session: known_here(session, PROJECT))
+    model = named(asked.model_id)
     with own_fields():
-        found = await in_thread(lambda: offer(platform, known, model, DEFAULT_CONTEXT_LENGTH))
+        found = await in_thread(lambda: offer(platform, known, model, DEFAULT_CONTEXT_LENGTH, tuned))
         hardware_type = asked.hardware_type_id or found.recommended
         workers = asked.num_workers or DEFAULT_NUM_WORKERS
         details = {

@@ -29,8 +29,8 @@ from paddock.services.batches.places import Source, Target
 from paddock.services.batches.spec import KIND, BatchSpec, input_key
 from paddock.services.deployments import LOCAL
 from paddock.services.jobs import NewJob
-from paddock.services.platform import Platform, in_thread, nodes
-from paddock.services.wishes import plan_wish
+from paddock.services.platform import Platform, in_thread
+from paddock.services.wishes import known_here, plan_wish
 from paddock.store.blobs import new_blob
 
 JSON = dict[str, Any]
@@ -176,11 +176,11 @@ class _Version:
                     )
                 return found.name if found.engine == "attached" else ""
         asked = CreateDeployment(**wish.fields, min_workers=replicas, max_workers=replicas)
-        known = await self._platform.store.read(nodes)
+        known, tuned = await self._platform.store.read(lambda session: known_here(session, LOCAL))
         names = _NAMES if "checkpoint_path" in wish.fields else {**_NAMES, "model": _MODEL}
         try:
             with own_fields(names):
-                planned = await in_thread(lambda: plan_wish(self._platform, known, asked))
+                planned = await in_thread(lambda: plan_wish(self._platform, known, asked, tuned))
         except ModelNotFound as error:
             raise InvalidRequest(f"{_MODEL}: {error.message}", param=_MODEL, code=error.code) from None
         if not planned.facts["generates"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -17,16 +17,19 @@ from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine.batch_wish import refuse_unknown
 from paddock.gateway.validate import parse_whole
 from paddock.schemas.llm_engine.finetunes import ModelDownloadRequest
-from paddock.services import adapters
-from paddock.services.adapters import Adapter, AdapterFile
+from paddock.services import adapters, tuned_models
+from paddock.services.adapters import Adapter
+from paddock.services.blob_files import StoredFile
 from paddock.services.deployments import LOCAL
+from paddock.services.merging import Merger, merged_files
 from paddock.services.platform import Platform
 from paddock.services.signing import Signer
+from paddock.services.tuned_models import TunedModel
 
-JSON = dict[str, Any]
+Made = Adapter | TunedModel
 LASTS = 3600
 """Seconds for which an address works."""
-HUGGING_FACE, GGUF = "hugging_face", "gguf"
+HUGGING_FACE, MERGED, GGUF = "hugging_face", "merged", "gguf"
 _DOWNLOAD = TypeAdapter(ModelDownloadRequest)
 _GGUF_FILE = "adapter.gguf"
 _PATH = "/v1/llm/downloads/{adapter}/{file}"
@@ -38,7 +41,7 @@ def download_routes(platform: Platform, prefix: str) -> list[Route]:
     Args:
         prefix: of this dialect's routes.
     """
-    signer = Signer(platform)
+    signer, merger = Signer(platform), Merger(platform)
     settings = platform.settings
 
     async def ask(request: Request) -> Response:
@@ -48,7 +51,7 @@ def download_routes(platform: Platform, prefix: str) -> list[Route]:
         expires_at = int(time.time()) + LASTS
         host = server_address(settings.public_url, request.headers, settings.host, settings.port)
         urls: dict[str, str] = {}
-        for file in _files(found, asked.download_format):
+        for file in await _files(found, asked.download_format, merger):
             path = f"/v1/llm/downloads/{found.id}/{quote(file.name)}"
             signature = await signer.sign(f"{found.id}/{file.name}", expires_at)
             query = urlencode({"expires": expires_at, "signature": signature})
@@ -65,8 +68,8 @@ def download_routes(platform: Platform, prefix: str) -> list[Route]:
                 "this address does not work, or not any more: ask for the download again",
                 code="download_not_found",
             )
-        found = await adapters.get(platform, LOCAL, identity)
-        file = next((one for one in [*found.files, _gguf(found)] if one.name == name), None)
+        found = await _made(platform, identity)
+        file = await _file(platform, found, name)
         if file is None:
             raise NotFound(f"{found.name} has no file {name[:140]!r}", code="download_not_found")
         pieces = platform.blobs.read(file.blob)
@@ -85,9 +88,21 @@ def download_routes(platform: Platform, prefix: str) -> list[Route]:
     ]
 
 
-async def _find(platform: Platform, name: str) -> Adapter:
+async def _made(platform: Platform, name: str) -> Made:
+    """By name or id.
+
+    Raises:
+        NotFound: no fine-tune has made such a thing.
+    """
     try:
         return await adapters.get(platform, LOCAL, name)
+    except NotFound:
+        return await tuned_models.get(platform, LOCAL, name)
+
+
+async def _find(platform: Platform, name: str) -> Made:
+    try:
+        return await _made(platform, name)
     except NotFound:
         raise InvalidRequest(
             f"model_name: {name[:140]!r} is no fine-tuned model; only what was made here can be downloaded",
@@ -96,20 +111,40 @@ async def _find(platform: Platform, name: str) -> Adapter:
         ) from None
 
 
-def _files(adapter: Adapter, format: str | None) -> list[AdapterFile]:
+async def _files(made: Made, format: str | None, merger: Merger) -> Sequence[StoredFile]:
     """
     Raises:
         UnsupportedParameter: there is none of this format.
     """
     if format in (None, HUGGING_FACE):
-        return list(adapter.files)
+        return made.files
+    if format == MERGED:
+        # What was trained as a whole has nothing to be merged with.
+        return await merger.files(LOCAL, made) if isinstance(made, Adapter) else made.files
     if format == GGUF:
-        return [_gguf(adapter)]
+        if isinstance(made, Adapter):
+            return [_gguf(made)]
+        raise UnsupportedParameter(
+            f'download_format must be "{HUGGING_FACE}" or "{MERGED}": {made.name} is a whole model, which is'
+            " not kept as a GGUF file",
+            param="download_format",
+        )
     raise UnsupportedParameter(
-        f'download_format must be "{HUGGING_FACE}" or "{GGUF}", not {str(format)[:40]!r}',
+        f'download_format must be "{HUGGING_FACE}", "{MERGED}" or "{GGUF}", not {str(format)[:40]!r}',
         param="download_format",
     )
 
 
-def _gguf(adapter: Adapter) -> AdapterFile:
-    return AdapterFile(_GGUF_FILE, adapter.gguf, adapter.gguf_bytes, "")
+async def _file(platform: Platform, made: Made, name: str) -> StoredFile | None:
+    if not isinstance(made, Adapter):
+        return _named(name, made.files)
+    own = [*made.files, _gguf(made)]
+    return _named(name, own) or _named(name, await merged_files(platform, made.id) or [])
+
+
+def _named(name: str, files: Sequence[StoredFile]) -> StoredFile | None:
+    return next((one for one in files if one.name == name), None)
+
+
+def _gguf(adapter: Adapter) -> StoredFile:
+    return StoredFile(_GGUF_FILE, adapter.gguf, adapter.gguf_bytes, "")

@@ -23,7 +23,7 @@ from paddock.gateway.llm_engine.translate import (
 from paddock.gateway.llm_engine.views import endpoint, task_id
 from paddock.schemas.hardware import HardwareType
 from paddock.schemas.own import Deployment
-from paddock.services import adapters, deployments, gateways
+from paddock.services import adapters, deployments, gateways, tuned_deployments
 from paddock.services.adapters import Adapter
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import hardware_types
@@ -140,15 +140,18 @@ async def update(request: Request, platform: Platform) -> Response:
 
 
 async def delete(request: Request, platform: Platform) -> Response:
-    """Answers DELETE model-endpoints/{name}.
+    """Answers DELETE model-endpoints/{name}. A fine-tuned model goes with the endpoint of its name.
 
     Raises:
         NotFound: there is none.
-        Conflict: it is being deleted already.
+        Conflict: it is being deleted already, or something needs the model.
     """
     name = request.params["name"]
     try:
-        await deployments.delete(platform, PROJECT, name)
+        if (model := await tuned_deployments.owner(platform, PROJECT, name)) is not None:
+            await tuned_deployments.delete(platform, PROJECT, model.id)
+        else:
+            await deployments.delete(platform, PROJECT, name)
     except NotFound as error:
         await adapters.delete(platform, PROJECT, (await _adapter(platform, name, error)).id)
     return _answer({"deleted": True})

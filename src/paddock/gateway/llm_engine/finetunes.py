@@ -17,9 +17,10 @@ from paddock.schemas.llm_engine.finetunes import CreateFineTuneRequest
 from paddock.schemas.own import Event
 from paddock.services import jobs
 from paddock.services.deployments import LOCAL
-from paddock.services.finetunes import asking
+from paddock.services.finetunes import asking, tracking
 from paddock.services.finetunes.asking import Asked
 from paddock.services.finetunes.spec import KIND
+from paddock.services.finetunes.tracking import Wandb
 from paddock.services.platform import Platform
 
 JSON = dict[str, Any]
@@ -33,6 +34,7 @@ _STATUSES = {
     "cancelled": "CANCELLED",
     "expired": "TIMEOUT",
 }
+_LEVELS = {"failed": "error", "warning": "warning"}
 _PATH = "/v1/llm/fine-tunes"
 
 
@@ -41,12 +43,7 @@ def fine_tune_routes(platform: Platform) -> list[Route]:
         asked = parse_whole(_CREATE, request.body)
         refuse_unknown(asked, of="fine-tunes")
         hyperparameters = dict(asked.hyperparameters or {})
-        if asked.wandb_config or hyperparameters.pop("report_to", None) not in (None, "none"):
-            raise UnsupportedParameter(
-                "wandb_config must be left out, and report_to too: nothing is reported to Weights & Biases"
-                " here",
-                param="wandb_config",
-            )
+        report_to = hyperparameters.pop("report_to", None)
         try:
             job = await asking.create(
                 platform,
@@ -58,6 +55,8 @@ def fine_tune_routes(platform: Platform) -> list[Route]:
                     validation_file=asked.validation_file,
                     suffix=asked.suffix,
                     hyperparameters=hyperparameters,
+                    anywhere=True,
+                    wandb=_wandb(report_to, asked.wandb_config),
                 ),
             )
         except ModelNotFound as error:
@@ -108,13 +107,25 @@ def view(job: Job) -> JSON:
     }
 
 
+def _wandb(report_to: Any, config: JSON | None) -> Wandb | None:
+    """Who gives a configuration wants it to be used, whether `report_to` is given too or not."""
+    where = "hyperparameters.report_to"
+    if report_to not in (None, "none", "wandb"):
+        raise UnsupportedParameter(f'{where} must be "wandb" or "none"', param=where)
+    if report_to == "none" and config is not None:
+        raise InvalidRequest(f'{where} must be "wandb" where wandb_config is given', param=where)
+    if report_to != "wandb" and config is None:
+        return None
+    return tracking.read(config or {}, "wandb_config")
+
+
 def _event(one: Event) -> JSON:
     # The published client takes numbers as Python writes a dictionary.
     message = str(one.data) if one.data else one.message or one.kind
     return {
         "timestamp": one.at,
         "message": message,
-        "level": "error" if one.kind == "failed" else "info",
+        "level": _LEVELS.get(one.kind, "info"),
     }
 
 

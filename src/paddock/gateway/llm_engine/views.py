@@ -91,12 +91,14 @@ def task_id(deployment: Deployment) -> str:
 
 
 def _model_name(deployment: Deployment, asked: Mapping[str, Any]) -> str:
-    """As it was asked for, unless another dialect has put another model there since."""
+    """As it was asked for, unless another dialect has put another model there since; of a fine-tuned model
+    its base.
+    """
     source = asked.get("checkpoint_path", asked.get("model_name", ""))
     known = (deployment.model, deployment.source)
     if source in known or _last(source) in map(_last, known):
         return str(asked["model_name"])
-    return deployment.model
+    return deployment.parent or deployment.model
 
 
 def _metadata(deployment: Deployment, asked: Mapping[str, Any]) -> JSON:

@@ -11,7 +11,7 @@ from paddock.errors import InvalidRequest, ModelNotFound, NotFound, UnsupportedP
 from paddock.gateway.openai.batch_rows import EMBEDDINGS
 from paddock.inference.routing import Routes
 from paddock.schemas.files import File
-from paddock.services import files
+from paddock.services import files, tuned_models
 from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, in_thread
 from paddock.services.wishes import facts_of
@@ -95,7 +95,8 @@ async def _check_model(platform: Platform, routes: Routes, model: str, endpoint:
 async def _check_known(platform: Platform, model: str, endpoint: str) -> Found:
     """One that is not served is brought up for the batch."""
     try:
-        facts = await in_thread(lambda: facts_of(platform, model))
+        tuned = await platform.store.read(lambda session: tuned_models.known(session, LOCAL))
+        facts = await in_thread(lambda: facts_of(platform, model, tuned))
     except ModelNotFound:
         return Found()  # A fault of the input, which is told as such once it is read.
     except InvalidRequest as error:

@@ -17,6 +17,7 @@ from paddock.gateway.openai.errors import error_body
 from paddock.gateway.openai.files import file_routes
 from paddock.gateway.openai.fine_tuning import fine_tuning_routes
 from paddock.gateway.openai.generate import generate
+from paddock.gateway.openai.models import model_routes
 from paddock.gateway.openai.streams import ENDING
 from paddock.gateway.sse import Ending
 from paddock.gateway.validate import parse
@@ -51,7 +52,12 @@ def mounts(routes: Routes, platform: Platform | None = None) -> list[Mount]:
 
     kept: list[Route] = []
     if platform is not None:
-        kept = [*file_routes(platform), *batch_routes(platform, routes), *fine_tuning_routes(platform)]
+        kept = [
+            *file_routes(platform),
+            *batch_routes(platform, routes),
+            *fine_tuning_routes(platform),
+            *model_routes(platform, routes),
+        ]
     return [
         Mount("/v1", "OpenAI", error_body, [*_routes(everything, fireworks=False), *kept]),
         Mount("/inference/v1", "Fireworks", error_body, _routes(everything, fireworks=True)),
@@ -113,8 +119,8 @@ def _model(deployment: Deployment, fireworks: bool) -> dict[str, Any]:
     }
     if fireworks:
         return model
-    if deployment.base is not None:
-        model["parent"] = deployment.base.name
+    if parent := deployment.base.name if deployment.base is not None else deployment.parent:
+        model["parent"] = parent
     if deployment.context_length:
         model["context_length"] = deployment.context_length
     return {**model, "engine": deployment.engine, "ready": deployment.serves}

@@ -76,13 +76,14 @@ def _slug(mount: Mount) -> str:
 
 
 def _operation(mount: Mount, route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": "OK"}
+    if isinstance(route.answer, TypeAdapter):
+        schema = {"schema": _reference(mount, route.answer, schemas)}
+        answer["content"] = {"application/json": schema}
     operation: dict[str, Any] = {
         "summary": route.summary,
         "tags": [mount.title],
-        "responses": {
-            "2XX": {"description": "OK"},
-            "default": {"description": "An error in the dialect's shape"},
-        },
+        "responses": {"2XX": answer, "default": {"description": "An error in the dialect's shape"}},
     }
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -95,17 +96,21 @@ def _operation(mount: Mount, route: Route, schemas: dict[str, Any]) -> dict[str,
     if parameters:
         operation["parameters"] = parameters
     if isinstance(route.body, TypeAdapter):
-        # Dialects have types of the same names.
-        prefix = f"{_slug(mount)}."
-        schema = route.body.json_schema(ref_template=f"#/components/schemas/{prefix}{{model}}")
-        found = {**schema.pop("$defs", {}), schema.get("title", "Body"): schema}
-        schemas.update({prefix + name: definition for name, definition in found.items()})
-        reference = f"#/components/schemas/{prefix}{schema.get('title', 'Body')}"
-        content: dict[str, Any] = {"schema": {"$ref": reference}}
+        content: dict[str, Any] = {"schema": _reference(mount, route.body, schemas)}
         if route.example is not None:
             content["example"] = route.example
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
+
+
+def _reference(mount: Mount, type: TypeAdapter[Any], schemas: dict[str, Any]) -> dict[str, str]:
+    """To the schema of a type, which is put among `schemas`."""
+    # Dialects have types of the same names.
+    prefix = f"{_slug(mount)}."
+    schema = type.json_schema(ref_template=f"#/components/schemas/{prefix}{{model}}")
+    found = {**schema.pop("$defs", {}), schema.get("title", "Body"): schema}
+    schemas.update({prefix + name: definition for name, definition in found.items()})
+    return {"$ref": f"#/components/schemas/{prefix}{schema.get('title', 'Body')}"}
 
 
 def _fields(route: Route) -> list[dict[str, Any]]:

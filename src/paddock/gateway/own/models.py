@@ -6,6 +6,8 @@ import orjson
 
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response
+from paddock.services import tuned_models
+from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, in_thread
 
 _SHOWN = (
@@ -18,13 +20,15 @@ _SHOWN = (
     "parameters",
     "generates",
     "embeds",
+    "parent",
 )
 """What is kept back, such as paths of this machine, is nobody's business."""
 
 
 def routes(platform: Platform) -> list[Route]:
     async def catalogue(request: Request) -> Response:
-        found = await in_thread(platform.catalogue.all)
+        tuned = await platform.store.read(lambda session: tuned_models.known(session, LOCAL))
+        found = await in_thread(lambda: platform.catalogue.all(tuned))
         return Response(
             orjson.dumps({"data": [{name: getattr(one, name) for name in _SHOWN} for one in found]})
         )

@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from paddock.schemas.llm_engine.core import RequestWire, Wire
@@ -31,6 +31,13 @@ def _suffix(value: str) -> str:
     return value
 
 
+def _no_text(value: Any) -> Any:
+    """What is none may be the key, which no message says again."""
+    if value is not None and not isinstance(value, dict):
+        raise PydanticCustomError("wandb_config", "must be an object")
+    return value
+
+
 class CreateFineTuneRequest(RequestWire):
     """The body of `POST v1/llm/fine-tunes`."""
 
@@ -45,7 +52,7 @@ class CreateFineTuneRequest(RequestWire):
         default=None,
         description="How to learn: `lr`, `warmup_ratio`, `epochs`, `weight_decay`, `peft_config` and others.",
     )
-    wandb_config: dict[str, Any] | None = Field(
+    wandb_config: Annotated[dict[str, Any] | None, BeforeValidator(_no_text)] = Field(
         default=None, description="Where Weights & Biases gets the metrics, with `api_key` at least."
     )
     suffix: Annotated[str, AfterValidator(_suffix)] | None = Field(

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from paddock.errors import InvalidRequest, JobFailed, NotFound
-from paddock.services import files
-from paddock.services.batches import disk, objects, paths
-from paddock.services.batches.paths import Named
+from paddock.services import disk, files, objects, paths
 from paddock.services.batches.spec import BatchSpec, InputKind, OutputKind
+from paddock.services.paths import Named
 from paddock.services.platform import Platform, in_thread
 
 INPUT, OUTPUT = "input_data_path", "output_data_path"

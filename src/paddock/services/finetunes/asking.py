@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +13,15 @@ from sqlalchemy.orm import Session
 
 from paddock.errors import (
     InvalidRequest,
-    NotFound,
     PaddockError,
     StartupError,
     UnsupportedParameter,
 )
 from paddock.schemas.jobs import Dialect, Job
 from paddock.schemas.own import Event
-from paddock.services import deployments, events, files, job_blobs, jobs
+from paddock.services import deployments, events, job_blobs, job_secrets, jobs, tuned_files, tuned_models
 from paddock.services.adapters import new_id
-from paddock.services.finetunes import recipe, tokens
+from paddock.services.finetunes import recipe, sources, tokens, tracking
 from paddock.services.finetunes import rows as reading
 from paddock.services.finetunes.base import Base, describe_base
 from paddock.services.finetunes.hyperparameters import Hyperparameters, parse
@@ -30,9 +29,12 @@ from paddock.services.finetunes.rows import Facts
 from paddock.services.finetunes.spec import KIND, FineTuneSpec, training_key, validation_key
 from paddock.services.finetunes.split import Divided
 from paddock.services.finetunes.tokens import Tokens
+from paddock.services.finetunes.tracking import Wandb
+from paddock.services.finetunes.whole import check_length, check_whole
 from paddock.services.jobs import NewJob
 from paddock.services.platform import Platform, in_thread, nodes
 from paddock.store.blobs import new_blob
+from paddock.weights.facts import ModelFacts
 from paddock.weights.resolve import Weights, resolve
 
 JSON = dict[str, Any]
@@ -41,7 +43,6 @@ SECONDS = 7 * 24 * 3600.0
 MOST_EVENTS = 2000
 TRAINING, VALIDATION = "training_file", "validation_file"
 _SUFFIX = re.compile(r"[A-Za-z0-9-]+")
-_FILE_ID = re.compile(r"file-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class Asked:
     """What a dialect's caller wants.
 
     Attributes:
-        training_file, validation_file: ids of stored files.
+        training_file, validation_file: ids of stored files; where `anywhere` is set also what else
+            `sources.open_source` takes.
         hyperparameters: as they were sent; `hyperparameters_field` is where.
+        wandb: where its metrics are to be reported.
     """
 
     dialect: Dialect
@@ -62,6 +65,8 @@ class Asked:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     hyperparameters_field: str = "hyperparameters"
     labels: dict[str, str] = field(default_factory=dict)
+    anywhere: bool = False
+    wandb: Wandb | None = None
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,16 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
     """
     field = asked.hyperparameters_field
     wished = parse(_with_seed(asked), field)
-    if wished.method == "full":
-        raise UnsupportedParameter(
-            f'{field}.method must be "lora": whole models are not trained here yet', param=f"{field}.method"
-        )
+    full = wished.method == "full"
     suffix = _check_suffix(asked.suffix)
+    if asked.wandb is not None:
+        await tracking.check(platform, asked.wandb)
     device = await _device(platform, wished, field)
     model = await _model(platform, project, asked.model)
+    name = _name(model.name, suffix)
+    if full:
+        check_whole(model.name, model.facts, device, await platform.store.read(nodes), f"{field}.method")
+        check_length(name)
     identity = jobs.new_id(KIND)
     try:
         training, validation, longest = await _read(platform, project, identity, asked, wished, model)
@@ -105,15 +113,20 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
                 param=f"{field}.early_stopping",
             )
         spec = FineTuneSpec(
-            name=_name(model.name, suffix),
-            adapter_id=new_id(),
+            name=name,
+            adapter_id=tuned_models.new_id() if full else new_id(),
             model=model.name,
             source=model.source,
             training=training_key(platform, identity),
             validation=validation_key(platform, identity) if validation.rows else "",
             device=device,
             recipe=chosen.model_dump(),
-            asked={"suffix": suffix, TRAINING: asked.training_file, VALIDATION: asked.validation_file},
+            asked={
+                "suffix": suffix,
+                TRAINING: sources.shown(asked.training_file),
+                VALIDATION: asked.validation_file and sources.shown(asked.validation_file),
+            },
+            wandb=None if asked.wandb is None else asked.wandb.run,
         )
         new = NewJob(
             id=identity,
@@ -123,7 +136,8 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
             seconds=SECONDS,
             model=model.name,
             labels=asked.labels,
-            input=f"file:{asked.training_file}",
+            input=sources.taken(asked.training_file),
+            secret=b"" if asked.wandb is None else await job_secrets.seal(platform, asked.wandb.key),
         )
         return await jobs.create(platform, project, new)
     except PaddockError:
@@ -167,12 +181,8 @@ async def _read(
         new_blob(kept, validation_key(platform, job_id)) as validation,
     ):
         if asked.validation_file is not None:
-            learned = await _check(
-                platform, project, asked.training_file, TRAINING, training.write, model.tokens
-            )
-            measured = await _check(
-                platform, project, asked.validation_file, VALIDATION, validation.write, model.tokens
-            )
+            learned = await _check(platform, project, asked, TRAINING, training.write, model.tokens)
+            measured = await _check(platform, project, asked, VALIDATION, validation.write, model.tokens)
             longest = max(learned.longest, measured.longest)
             return (
                 _Rows(learned.rows, learned),
@@ -180,39 +190,25 @@ async def _read(
                 longest,
             )
         parts = Divided(wished.seed or 0, training.write, validation.write)
-        facts = await _check(platform, project, asked.training_file, TRAINING, parts.write, model.tokens)
+        facts = await _check(platform, project, asked, TRAINING, parts.write, model.tokens)
         await parts.finish()
         return _Rows(parts.training_rows, facts), _Rows(parts.validation_rows, None), facts.longest
 
 
 async def _check(
-    platform: Platform, project: str, file_id: str, param: str, write: Any, counter: Tokens
+    platform: Platform, project: str, asked: Asked, param: str, write: Any, counter: Tokens
 ) -> Facts:
-    pieces, name = await _open(platform, project, file_id, param)
-    async with contextlib.aclosing(pieces):
-        facts = await reading.read(pieces, write, lambda count: None, filename=name, counter=counter)
+    text = asked.training_file if param == TRAINING else asked.validation_file
+    assert text is not None
+    source = await sources.open_source(platform, project, text, param, anywhere=asked.anywhere)
+    async with contextlib.aclosing(source.pieces) as pieces:
+        facts = await reading.read(pieces, write, lambda count: None, filename=source.name, counter=counter)
     if facts.errors:
         first = facts.errors[0]
         where = f"line {first['line']}: " if first.get("line") else ""
         more = f" ({len(facts.errors) - 1} more)" if len(facts.errors) > 1 else ""
         raise InvalidRequest(f"{param}: {where}{first['message']}{more}", param=param, code=first["code"])
     return facts
-
-
-async def _open(
-    platform: Platform, project: str, file_id: str, param: str
-) -> tuple[AsyncGenerator[bytes, None], str]:
-    """(the bytes of a stored file, its name)."""
-    if not _FILE_ID.fullmatch(file_id):
-        raise UnsupportedParameter(
-            f"{param} must be the id of a stored file, not {file_id[:140]!r}: upload it first",
-            param=param,
-        )
-    try:
-        file = await files.get(platform, project, file_id)
-    except NotFound as error:
-        raise InvalidRequest(f"{param}: {error.message}", param=param, code=error.code) from None
-    return files.content(platform, file), file.filename
 
 
 async def _model(platform: Platform, project: str, name: str) -> _Model:
@@ -223,26 +219,28 @@ async def _model(platform: Platform, project: str, name: str) -> _Model:
         InvalidRequest: it cannot be trained; says why.
     """
 
-    def find(session: Session) -> str:
+    def find(session: Session) -> tuple[str, list[ModelFacts]]:
         if deployments.find_adapter(session, project, name) is not None:
             raise UnsupportedParameter(
                 f"model: {name[:140]!r} was fine-tuned itself; give the model that it was made of",
                 param="model",
             )
         served = deployments.known(session, project, name)
-        return served.source if served is not None else name
+        source = served.source if served is not None else name
+        return source, tuned_models.known(session, project)
 
-    source = await platform.store.read(find)
+    source, tuned = await platform.store.read(find)
 
-    def look() -> _Model:
-        found = platform.catalogue.find(source, platform.allowed)
+    def look(found: ModelFacts) -> _Model:
         weights = resolve(found.source, models=platform.settings.data_dir / "models")
         checkpoint = Weights(found.name, weights.kind, weights.path)
         base = describe_base(checkpoint)
         return _Model(found.name, found.source, base, tokens.load(checkpoint.path))
 
     try:
-        return await in_thread(look)
+        found = await in_thread(lambda: platform.catalogue.find(source, platform.allowed, tuned))
+        await tuned_files.bring(platform, found.source)
+        return await in_thread(lambda: look(found))
     except StartupError as error:
         raise InvalidRequest(f"model: {error.message}", param="model") from error
 

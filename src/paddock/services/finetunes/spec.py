@@ -18,13 +18,15 @@ class FineTuneSpec:
     """
     Attributes:
         name: of what comes of it: `base.suffix.time`.
-        adapter_id: of what comes of it.
+        adapter_id: of what comes of it: of a model if that is one.
         model, source: the base, as `DeploymentRow` has them.
         training, validation: blobs of normalized rows, see `schemas.training.Task`; without validation rows
             the second is empty.
         device: what it is learned on: `cpu` or `cuda`.
         recipe: a `schemas.training.Recipe`.
         asked: what the dialect wants to show again.
+        wandb: where it is reported, as `tracking.Wandb.run` has it; None: nowhere. The key is the job's
+            secret.
     """
 
     name: str
@@ -36,6 +38,12 @@ class FineTuneSpec:
     device: str
     recipe: JSON
     asked: JSON = field(default_factory=dict)
+    wandb: JSON | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether it makes a model of its own, not an adapter."""
+        return bool(self.recipe["method"] == "full")
 
     def to_json(self) -> JSON:
         return dataclasses.asdict(self)

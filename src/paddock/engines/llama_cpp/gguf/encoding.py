@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from paddock.weights.numbers import Array, from_float32, to_float32
+
 WeightsType = Literal["F32", "F16", "BF16", "Q8_0"]
 
 Q8_BLOCK = 32
@@ -29,35 +30,7 @@ def encode(raw: Array, dtype: str, kind: WeightsType) -> Array:
     if dtype == kind:
         return raw
     numbers = to_float32(raw, dtype)
-    if kind == "F32":
-        return numbers
-    if kind == "BF16":
-        return to_bfloat16(numbers)
-    return to_float16(numbers) if kind == "F16" else to_q8_0(numbers)
-
-
-def to_float32(raw: Array, dtype: str) -> npt.NDArray[np.float32]:
-    if dtype == "BF16":
-        return (raw.astype(np.uint32) << 16).view(np.float32)
-    return raw.astype(np.float32)
-
-
-def to_float16(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """Raises OverflowError where a number is too large: silently infinite weights answer nonsense."""
-    with np.errstate(over="ignore"):
-        result = numbers.astype(np.float16)
-    if np.isinf(result).any() and not np.isinf(numbers).any():
-        raise OverflowError("a weight is beyond 65504, the largest F16 number")
-    return result
-
-
-def to_bfloat16(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """The upper 16 bits of each number, rounded to nearest, ties to even."""
-    bits = np.ascontiguousarray(numbers).view(np.uint32)
-    rounded = (bits + (((bits >> 16) & 1) + np.uint32(0x7FFF))) >> 16
-    # Rounding would carry a NaN's mantissa over into infinity.
-    nan = np.isnan(numbers)
-    return np.where(nan, (bits >> 16) | 0x40, rounded).astype(np.uint16)
+    return to_q8_0(numbers) if kind == "Q8_0" else from_float32(numbers, kind)
 
 
 def to_q8_0(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

@@ -11,8 +11,7 @@ from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 
 from paddock.engines.llama_cpp.gguf import architecture
 from paddock.engines.llama_cpp.gguf.architecture import Architecture, Planned
-from paddock.engines.llama_cpp.gguf.encoding import Q8_BLOCK, Array, WeightsType, encode, encoded_size
-from paddock.engines.llama_cpp.gguf.safetensors import STORAGE, open_tensor
+from paddock.engines.llama_cpp.gguf.encoding import Q8_BLOCK, WeightsType, encode, encoded_size
 from paddock.engines.llama_cpp.gguf.special_tokens import (
     SpecialTokens,
     read_chat_templates,
@@ -21,6 +20,7 @@ from paddock.engines.llama_cpp.gguf.special_tokens import (
 from paddock.engines.llama_cpp.gguf.tokenizer import Vocabulary, read_vocabulary
 from paddock.errors import StartupError
 from paddock.weights.config import read_json
+from paddock.weights.numbers import STORAGE, Array, open_tensor
 from paddock.weights.safetensors_header import Tensor, read_index
 
 CHUNK = 8 * 1024 * 1024  # numbers held in memory at once

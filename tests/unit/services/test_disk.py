@@ -1,4 +1,4 @@
-"""Files of the disk as a batch's input and output, on a real one."""
+"""Files of the disk as a job's input and output, on a real one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from paddock.errors import InvalidRequest, JobFailed, StorageFailed
-from paddock.services.batches import disk
-from paddock.services.batches.paths import Spot
+from paddock.services import disk
+from paddock.services.paths import Spot
 
 JOB = "batch_0123456789abcdef01234567"
 PARAM = "output_data_path"

@@ -1,4 +1,4 @@
-"""Files of the server's disk as a batch's input or output. All of it blocks but `read` and `write`.
+"""Files of the server's disk as a job's input or output. All of it blocks but `read` and `write`.
 
 The way to a file is walked from the allowed folder on without following symlinks: one that was put there
 after the path was checked leads nowhere.
@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from io import FileIO
 
 from paddock.errors import InvalidRequest, JobFailed, StorageFailed
-from paddock.services.batches.paths import Spot
+from paddock.services.paths import Spot
 from paddock.store.blobs import PIECE
 
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC

@@ -1,4 +1,5 @@
-"""What `input_data_path` and `output_data_path` may name: a batch is no way to read the server's disk.
+"""What callers may name of the server's disk and of S3, for batches and fine-tunes: no job is a way to read
+what is not theirs.
 
 Nothing here is told of what lies outside the folders that the operator allowed, not even whether it exists.
 """
@@ -100,13 +101,16 @@ def split_allowed(text: str) -> list[str]:
     return [part for part in re.split(rf"(?<!s3){os.pathsep}|{os.pathsep}(?!//)", text) if part]
 
 
-def parse(text: str, param: str) -> Named:
+def parse(text: str, param: str, right: str = _RIGHT) -> Named:
     """
+    Args:
+        right: what the parameter takes, for who gave something else.
+
     Raises:
-        InvalidRequest: it names nothing that a batch could read or write.
+        InvalidRequest: it names nothing that could be read or written.
     """
     if not text or "\0" in text or not _is_text(text) or len(text) > _LONGEST_PATH:
-        raise _must(text, param)
+        raise _must(text, param, right)
     if FILE_ID.fullmatch(text):
         return Named("id", text)
     if text.startswith(S3):
@@ -116,7 +120,7 @@ def parse(text: str, param: str) -> Named:
     if text.startswith("/"):
         return Named("path", text)
     if "/" in text or text.startswith("~") or text in (".", ".."):
-        raise _must(text, param)
+        raise _must(text, param, right)
     return Named("name", check_name(text, param))
 
 
@@ -215,10 +219,10 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _must(text: str, param: str) -> InvalidRequest:
+def _must(text: str, param: str, right: str) -> InvalidRequest:
     scheme = _SCHEME.match(text)
     of = f"; {scheme[0]} addresses are not read or written here" if scheme else ""
-    return InvalidRequest(f"{param} must be {_RIGHT}, not {text[:200]!r}{of}", param=param)
+    return InvalidRequest(f"{param} must be {right}, not {text[:200]!r}{of}", param=param)
 
 
 def _forbidden(what: str, known: Allowed, param: str) -> InvalidRequest:

@@ -1,4 +1,4 @@
-"""What a batch's paths may name. Callers try everything to read what is not theirs."""
+"""What paths may name. Callers try everything to read what is not theirs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paddock.errors import InvalidRequest
-from paddock.services.batches.paths import (
+from paddock.services.paths import (
     Allowed,
     Named,
     Spot,

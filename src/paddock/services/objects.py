@@ -16,7 +16,7 @@ from paddock.errors import (
     StorageFailed,
     UnsupportedParameter,
 )
-from paddock.services.batches.paths import S3
+from paddock.services.paths import S3
 
 if TYPE_CHECKING:
     from paddock.store.blobs.s3 import S3Blobs
