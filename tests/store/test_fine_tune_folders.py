@@ -30,3 +30,11 @@ async def test_only_jobs_that_are_not_over_keep_their_folders(platform: Platform
     await folders.sweep(platform)
     assert kept.exists()
     assert not any(one.parent.exists() for one in gone)
+
+
+async def test_a_worker_clears_away_what_those_before_it_left(platform: Platform) -> None:
+    first = await folders.make(platform, "ft_1", 1)
+    (first / "weights").touch()
+    later = await folders.make(platform, "ft_1", 3)
+    second = await folders.make(platform, "ft_1", 2)
+    assert [one.exists() for one in (first, second, later)] == [False, True, True]

@@ -72,7 +72,7 @@ class TestFind:
         monkeypatch.delenv("WANDB_BASE_URL", raising=False)
         told = await found(await shift_of(platform, {"base_url": "https://localhost"}))
         assert isinstance(told, Noted)
-        assert "private network" in told.message
+        assert "allow_private_urls" in told.message
 
 
 class TestNote:

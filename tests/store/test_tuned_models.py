@@ -10,10 +10,11 @@ import pytest
 
 from paddock.errors import Conflict, InvalidRequest, ModelNotFound, NotFound, StartupError
 from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
-from paddock.services import adapters, deployments, tuned_deployments, tuned_files, tuned_models
+from paddock.services import adapters, deployments, jobs, tuned_deployments, tuned_files, tuned_models
 from paddock.services.adapters import Adapter
 from paddock.services.blob_files import StoredFile
 from paddock.services.deployments import LOCAL
+from paddock.services.jobs import NewJob
 from paddock.services.platform import Platform, write_nodes
 from paddock.services.tuned_models import TunedModel
 from paddock.store.blobs import new_blob
@@ -146,8 +147,8 @@ class TestKnown:
         await announce(here, await stored(here))
         changed = await deployments.update(here, LOCAL, NAME, UpdateDeployment(max_workers=4))
         assert (changed.max_workers, changed.parent) == (4, "paddock/foal")
-        other = await deployments.update(here, LOCAL, NAME, UpdateDeployment(model="foal"))
-        assert (other.model, other.parent) == ("paddock/foal", "")
+        with pytest.raises(InvalidRequest, match="serves that one only"):
+            await deployments.update(here, LOCAL, NAME, UpdateDeployment(model="foal"))
 
 
 class TestDelete:
@@ -176,7 +177,21 @@ class TestDelete:
         with pytest.raises(Conflict, match="deployed as mine"):
             await tuned_deployments.delete(here, LOCAL, NAME)
         await deployments.delete(here, LOCAL, "mine")
+        batch = NewJob("batch_1", "batch", "openai", {}, 60.0, model=NAME.rpartition("/")[2])
+        await jobs.create(here, LOCAL, batch)
+        with pytest.raises(Conflict, match="used by batch_1"):
+            await tuned_deployments.delete(here, LOCAL, NAME)
+        await jobs.cancel(here, LOCAL, batch.id)
         await tuned_deployments.delete(here, LOCAL, NAME)
+
+    async def test_what_engines_made_of_it_goes_too(self, here: Platform) -> None:
+        model = await stored(here)
+        await announce(here, model)
+        made = here.settings.data_dir / "gguf" / f"{model.id}-0123.gguf"
+        made.parent.mkdir()
+        made.touch()
+        await tuned_deployments.delete(here, LOCAL, NAME)
+        assert not made.exists()
 
     async def test_whose_it_is(self, here: Platform) -> None:
         model = await stored(here)
@@ -193,8 +208,6 @@ class TestDelete:
         }.items():
             found = await tuned_deployments.owner(here, LOCAL, name)
             assert (found.id if found else "") == owner
-        await deployments.update(here, LOCAL, NAME, UpdateDeployment(model="foal"))
-        assert await tuned_deployments.owner(here, LOCAL, NAME) is None
 
 
 class TestFiles:

@@ -197,7 +197,8 @@ async def _send(
         await upstream.send(b"POST", path, body, sink, flow, gather)
         return
     async with replica.turns.of(deployment.adapter):
-        await upstream.send(b"POST", path, _adapted(deployment, replica, body), sink, flow, gather)
+        # Without the flow: a reader who stops would hold the turn, and with it everybody else up.
+        await upstream.send(b"POST", path, _adapted(deployment, replica, body), sink, gather=gather)
 
 
 def _adapted(deployment: Deployment, replica: Replica, body: bytes) -> bytes:

@@ -101,9 +101,7 @@ def add(session: ChangeSession, project: str, new: NewDeployment, now: float) ->
     """
     if find_named(session, project, new.name) is not None or find_adapter(session, project, new.name):
         raise _taken(new.name)
-    # A model's own name is for the model itself.
-    tuned = tuned_models.named(session, project, new.name)
-    if tuned is not None and tuned_models.source(tuned.id) != new.wish.source:
+    if not _may_bear(session, project, new.name, new.wish.source):
         raise _taken(new.name)
     row = DeploymentRow(
         id=new.id,
@@ -126,6 +124,12 @@ def add(session: ChangeSession, project: str, new: NewDeployment, now: float) ->
     session.flush()
     events.record(session, row, "created", f"{new.wish.model} on {new.wish.hardware_type}", now)
     return snapshots(session, [row])[0]
+
+
+def _may_bear(session: Session, project: str, name: str, source: str) -> bool:
+    """A fine-tuned model's own name is for the model itself."""
+    tuned = tuned_models.named(session, project, name)
+    return tuned is None or tuned_models.source(tuned.id) == source
 
 
 async def get(platform: Platform, project: str, name: str) -> Deployment:
@@ -204,6 +208,12 @@ async def _update(
         _refuse_deleting(row.status, row.name)
         if row.updated_at != before.updated_at:
             return None
+        if not _may_bear(session, project, row.name, wish.source):
+            raise InvalidRequest(
+                f"model: {row.name} is the name of a fine-tuned model, and its deployment serves that one"
+                " only; make another deployment for another model",
+                param="model",
+            )
         new = {**row.details, **(details or {})}
         if asked.labels is not None:
             new["labels"] = asked.labels

@@ -85,7 +85,10 @@ class _Fetch:
                 return response
             location = _header(response, b"location")
             await response.aclose()
-            self._url = urljoin(self._url, location)
+            try:
+                self._url = urljoin(self._url, location)
+            except ValueError:
+                self._fail("it was sent on to what is no address")
             self._address = addresses.parse(self._url, self._param, private=self._most.private)
         self._fail(f"it was sent on more than {MOST_REDIRECTS} times")
 

@@ -17,7 +17,7 @@ from paddock.services.deployments import NewDeployment
 from paddock.services.platform import Platform
 from paddock.services.tuned_models import TunedModel
 from paddock.store.sessions import ChangeSession
-from paddock.store.tables import AdapterRow, DeploymentRow, JobRow, TunedModelRow
+from paddock.store.tables import AdapterRow, DeploymentRow, HoldRow, JobRow, TunedModelRow
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +93,11 @@ async def delete(platform: Platform, project: str, name: str) -> TunedModel:
 
     def work(session: ChangeSession) -> TunedModel:
         row, now = tuned_models.find(session, project, name), time.time()
-        _refuse_needed(session, row)
         own = deployments.find_named(session, project, row.name)
-        if own is not None and own.source == tuned_models.source(row.id) and own.wanted != "delete":
+        if own is not None and (own.source != tuned_models.source(row.id) or own.wanted == "delete"):
+            own = None
+        _refuse_needed(session, row, own)
+        if own is not None:
             deployments.end(session, own, now)
         row.deleted_at = now
         return tuned_models.of(row)
@@ -124,7 +126,7 @@ def _wishes(model: TunedModel, parents: Sequence[Deployment]) -> list[CreateDepl
     return [CreateDeployment.model_validate(like), sleeping]
 
 
-def _refuse_needed(session: Session, row: TunedModelRow) -> None:
+def _refuse_needed(session: Session, row: TunedModelRow, own: DeploymentRow | None) -> None:
     source = tuned_models.source(row.id)
     others = select(DeploymentRow.name).where(
         DeploymentRow.project == row.project,
@@ -136,10 +138,19 @@ def _refuse_needed(session: Session, row: TunedModelRow) -> None:
     adapters = select(AdapterRow.name).where(
         AdapterRow.project == row.project, AdapterRow.source == source, AdapterRow.deleted_at.is_(None)
     )
+    # A batch has the name as its caller wrote it, and holds what it found by it.
+    names = {row.id, row.name, row.name.rpartition("/")[2], own.id if own is not None else row.id}
     jobs = select(JobRow.id).where(
-        JobRow.project == row.project, JobRow.model == row.name, JobRow.finished_at.is_(None)
+        JobRow.project == row.project, JobRow.model.in_(names), JobRow.finished_at.is_(None)
     )
-    for what, query in (("deployed as", others), ("the base of the adapter", adapters), ("used by", jobs)):
+    holds = select(HoldRow.job_id).where(HoldRow.deployment_id == (own.id if own is not None else ""))
+    needs = (
+        ("deployed as", others),
+        ("the base of the adapter", adapters),
+        ("used by", jobs),
+        ("used by", holds),
+    )
+    for what, query in needs:
         if (found := session.scalars(query.limit(1)).first()) is not None:
             raise Conflict(
                 f"{row.name} cannot be deleted: it is {what} {found}; end or delete that first",

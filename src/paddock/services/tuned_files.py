@@ -68,7 +68,7 @@ async def remove(platform: Platform, model: TunedModel) -> None:
     Raises:
         StorageFailed: some are left; `sweep` removes them.
     """
-    await in_thread(lambda: shutil.rmtree(_folder(platform, model.id), ignore_errors=True))
+    await in_thread(lambda: _remove_here(platform, model.id))
     for file in model.files:
         await platform.blobs.delete(file.blob)
 
@@ -85,13 +85,14 @@ async def sweep(platform: Platform) -> None:
     files, unfinished = await platform.store.read(_needed)
     kept = {file["blob"] for each in files.values() for file in each}
     before = time.time() - FORGOTTEN
+    await in_thread(lambda: _remove_halves(here, before))
     for blob in there:
         is_worked_at = blob.key.split("/")[2] in unfinished
         if blob.key not in kept and not is_worked_at and blob.written_at < before:
             await platform.blobs.delete(blob.key)
     for folder in here:
         if folder.name not in files:
-            await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))  # noqa: B023
+            await in_thread(lambda: _remove_here(platform, folder.name))  # noqa: B023
 
 
 def _files(session: Session, identity: str) -> Sequence[StoredFile]:
@@ -114,6 +115,21 @@ def _is_whole(path: Path, size: int) -> bool:
 
 def _folder(platform: Platform, model_id: str) -> Path:
     return tuned_folder(platform.settings.data_dir / "models", model_id)
+
+
+def _remove_here(platform: Platform, model_id: str) -> None:
+    """The checkpoint, and what engines made of it."""
+    shutil.rmtree(_folder(platform, model_id), ignore_errors=True)
+    for path in (platform.settings.data_dir / "gguf").glob(f"{model_id}-*"):
+        path.unlink(missing_ok=True)
+
+
+def _remove_halves(folders: Sequence[Path], before: float) -> None:
+    """Files that were being fetched by who was killed."""
+    for folder in folders:
+        for path in folder.glob("*.part"):
+            if path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
 
 
 def _models_here(platform: Platform) -> list[Path]:

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from paddock.schemas.training import (
     WANDB_KEY,
     Done,
@@ -90,7 +92,10 @@ class Tracking:
         assert stream is not None
         with stream:
             for line in stream:
-                noted = Noted.model_validate_json(line)
+                try:
+                    noted = Noted.model_validate_json(line)
+                except ValidationError:
+                    continue  # Half a line of a process that was killed.
                 self._troubled |= noted.trouble
                 self._note(noted)
         if self._process.wait() != 0:

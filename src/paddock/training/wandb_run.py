@@ -9,6 +9,7 @@ JSON object a line; on stdout it writes what there is to be told, as `Noted`. Th
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import IO, Any
@@ -67,7 +68,17 @@ def _prepare(folder: Path) -> None:
     os.environ["WANDB_ERROR_REPORTING"] = "false"
 
 
+class _Member(subprocess.Popen[Any]):
+    """Stays in this process's group, which is ended with the process that learns, whatever the package wants
+    for its own helper.
+    """
+
+    def __init__(self, *arguments: Any, start_new_session: bool = False, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+
+
 def _begin(run: WandbRun, folder: Path) -> Any:
+    subprocess.Popen = _Member  # type: ignore[misc]
     # It is an extra, and takes a second to import.
     import wandb
 

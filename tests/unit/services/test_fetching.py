@@ -137,6 +137,7 @@ class TestFetch:
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "connection failed"),
             (b"HTTP/1.1 200 OK\r\n\r\nuntil I close", "how long it is"),
             (ok(b"\x1f\x8b", b"Content-Encoding: gzip"), "sent it as gzip"),
+            (b"HTTP/1.1 302 Found\r\nLocation: //[x\r\nContent-Length: 0\r\n\r\n", "sent on to what is no"),
             (b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n", "sent on more than 5"),
             (b"SSH-2.0-OpenSSH\r\n", "connection failed"),
             (b"", "connection failed"),

@@ -20,7 +20,8 @@ _RETRY_AFTER = 30.0
 
 
 async def make(platform: Platform, job_id: str, fence: int) -> Path:
-    """An empty folder. Each worker has its own, so that one that was taken for dead spoils nothing.
+    """An empty folder. Each worker has its own, so that one that was taken for dead spoils nothing; what
+    those before left goes, lest a large model fills the disk.
 
     Raises:
         StorageFailed: it cannot be made.
@@ -28,7 +29,9 @@ async def make(platform: Platform, job_id: str, fence: int) -> Path:
     path = _folder(platform, job_id) / str(fence)
 
     def work() -> None:
-        shutil.rmtree(path, ignore_errors=True)
+        for left in path.parent.glob("*"):
+            if left.name.isdecimal() and int(left.name) <= fence:
+                shutil.rmtree(left, ignore_errors=True)
         path.mkdir(parents=True)
 
     try:

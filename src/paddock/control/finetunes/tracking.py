@@ -28,7 +28,7 @@ async def find(platform: Platform, job_id: str, spec: FineTuneSpec) -> Tracked |
         return None
     try:
         if (url := spec.wandb.get("base_url")) is not None:
-            await check_server(platform.settings, url, "base_url")
+            check_server(platform.settings, url, "base_url")
         key = await job_secrets.find(platform, job_id)
     except (InvalidRequest, StorageFailed) as error:
         return _not_done(error.message)

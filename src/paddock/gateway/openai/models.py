@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import orjson
 
 from paddock.errors import InvalidRequest, NotFound
@@ -29,14 +31,22 @@ async def _delete(platform: Platform, routes: Routes, name: str) -> str:
         InvalidRequest: it is none that was fine-tuned here.
         Conflict: something needs it.
     """
-    if (model := await tuned_deployments.owner(platform, LOCAL, name)) is not None:
-        return (await tuned_deployments.delete(platform, LOCAL, model.id)).name
-    try:
-        return (await adapters.delete(platform, LOCAL, name)).name
-    except NotFound:
-        served = routes.resolve(name).name
+    if (gone := await _delete_named(platform, name)) is not None:
+        return gone
+    # By what else it is called, as when it is asked.
+    served = routes.resolve(name).name
+    if (gone := await _delete_named(platform, served)) is not None:
+        return gone
     raise InvalidRequest(
-        f"model: {served!r} was not fine-tuned here, and only such models are deleted so; a deployment is"
-        f" ended with DELETE /api/v1/deployments/{served}",
+        f"model: {served!r} was not fine-tuned here, or is being deleted; only fine-tuned models are deleted"
+        f" so, and a deployment is ended with DELETE /api/v1/deployments/{served}",
         param="model",
     )
+
+
+async def _delete_named(platform: Platform, name: str) -> str | None:
+    if (model := await tuned_deployments.owner(platform, LOCAL, name)) is not None:
+        return (await tuned_deployments.delete(platform, LOCAL, model.id)).name
+    with suppress(NotFound):
+        return (await adapters.delete(platform, LOCAL, name)).name
+    return None

@@ -282,5 +282,6 @@ def _refuse_long(facts: Facts, param: str, max_length: int, context_length: int,
 
 def _name(model: str, suffix: str | None) -> str:
     now = time.time()
-    stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{int(now * 1000) % 1000:03d}"
+    # As fine as no two that are asked for at once are the same.
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{int(now * 1e6) % 1_000_000:06d}"
     return ".".join(part for part in (model, suffix, stamp) if part)

@@ -16,6 +16,7 @@ from paddock.settings import Settings, wandb_defaults
 JSON = dict[str, Any]
 TEXTS = ("project", "entity", "name", "group", "job_type", "notes")
 FIELDS = ("api_key", "base_url", *TEXTS, "tags")
+PUBLIC = "https://api.wandb.ai"
 PROJECT = "uncategorized"
 """As the wandb package calls it where none is named."""
 LONGEST = 1000
@@ -92,11 +93,14 @@ async def check(platform: Platform, wanted: Wandb) -> None:
             code="not_installed",
         )
     if (url := wanted.run.get("base_url")) is not None:
-        await check_server(platform.settings, url, f"{wanted.param}.base_url")
+        check_server(platform.settings, url, f"{wanted.param}.base_url")
 
 
-async def check_server(settings: Settings, url: Any, param: str) -> None:
-    """Looked at when it is asked for and when it begins. The wandb package resolves the name once more.
+def check_server(settings: Settings, url: Any, param: str) -> None:
+    """Looked at when it is asked for and when it begins.
+
+    The wandb package looks the name up by itself and follows redirects, so that nothing that is checked here
+    keeps it out of private networks: where these are closed, callers name none but known servers.
 
     Raises:
         InvalidRequest: it is no address, or one that callers may not name.
@@ -104,12 +108,17 @@ async def check_server(settings: Settings, url: Any, param: str) -> None:
     if not isinstance(url, str):
         raise InvalidRequest(f"{param} must be the address of a server", param=param)
     _, operators = wandb_defaults()
-    if operators and url.rstrip("/") == operators.rstrip("/"):
+    if url.rstrip("/") in (PUBLIC, operators.rstrip("/")):
         return
-    address = addresses.parse(url, param, private=settings.allow_private_urls)
-    if "?" in address.target:
+    if not settings.allow_private_urls:
+        raise InvalidRequest(
+            f"{param} must be {PUBLIC}, or the operator's own server (WANDB_BASE_URL); the operator allows"
+            " others with the setting allow_private_urls",
+            param=param,
+            code=addresses.NOT_ALLOWED,
+        )
+    if "?" in addresses.parse(url, param, private=True).target:
         raise InvalidRequest(f"{param} must have no query", param=param)
-    await addresses.resolve(address.host, address.port, param, private=settings.allow_private_urls)
 
 
 def _key(given: Any, elsewhere: bool, param: str) -> str:

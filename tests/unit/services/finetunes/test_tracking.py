@@ -67,14 +67,18 @@ class TestRead:
 
 
 class TestCheckServer:
-    @pytest.mark.parametrize("url", [7, "http://example.com", "https://localhost", "https://u:p@example.com"])
-    async def test_what_may_not_be_named(self, url: Any, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("url", [7, "http://example.com", "https://localhost", "https://example.com"])
+    def test_what_may_not_be_named(self, url: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("WANDB_BASE_URL", raising=False)
         with pytest.raises(InvalidRequest) as caught:
-            await check_server(Settings(data_dir=tmp_path), url, "wandb_config.base_url")
+            check_server(Settings(data_dir=tmp_path), url, "wandb_config.base_url")
         assert caught.value.param == "wandb_config.base_url"
 
-    async def test_what_the_operator_allows(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_may(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_ones = Settings(data_dir=tmp_path, allow_private_urls=True)
-        await check_server(open_ones, "http://127.0.0.1:8080", "base_url")
+        check_server(open_ones, "http://127.0.0.1:8080", "base_url")
+        with pytest.raises(InvalidRequest):
+            check_server(open_ones, "https://u:p@example.com", "base_url")
         monkeypatch.setenv("WANDB_BASE_URL", "http://localhost:8080")
-        await check_server(Settings(data_dir=tmp_path), "http://localhost:8080/", "base_url")
+        for url in ("http://localhost:8080/", "https://api.wandb.ai"):
+            check_server(Settings(data_dir=tmp_path), url, "base_url")
