@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from paddock.errors import InvalidRequest, NotFound
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Routes
 from paddock.schemas.own import CreateDeployment
-from paddock.services import adapters, deployments, replicas
+from paddock.services import adapter_files, adapters, deployments, replicas
 from paddock.services.adapters import Adapter
 from paddock.services.blob_files import StoredFile
 from paddock.services.deployments import LOCAL
@@ -96,7 +97,11 @@ class TestAdapters:
 
     async def test_deleted_it_takes_its_bytes_along(self, platform: Platform) -> None:
         adapter = made("foal.shop.1")
-        for key in (adapter.gguf, adapter.files[0].blob):
+        # Where a worker stores them.
+        where = f"{adapter_files.folder(platform, adapter.id)}/1"
+        config = dataclasses.replace(adapter.files[0], blob=f"{where}/adapter_config.json")
+        adapter = dataclasses.replace(adapter, gguf=f"{where}/adapter.gguf", files=[config])
+        for key in (adapter.gguf, config.blob):
             async with new_blob(platform.blobs, key) as writer:
                 await writer.write(b"abc")
         await platform.change(lambda session: add_deployment(session, "one"))

@@ -76,16 +76,13 @@ class Jobs:
     async def _sweep(self) -> None:
         """Clears away what nobody needs any more, now and then, until it is cancelled."""
         while True:
-            try:
-                await files.sweep(self._platform)
-                await job_blobs.sweep(self._platform)
-                await tuned_files.sweep(self._platform)
-                await folders.sweep(self._platform)
-                await adapter_files.sweep(self._platform)
-            except PaddockError as error:
-                log.warning("old files are not cleared away now: %s", error.message)
-            except Exception:
-                log.exception("clearing old files away failed; it is tried again")
+            for part in (files, job_blobs, tuned_files, folders, adapter_files):
+                try:
+                    await part.sweep(self._platform)
+                except PaddockError as error:
+                    log.warning("old files are not cleared away now: %s", error.message)
+                except Exception:
+                    log.exception("clearing old files away failed; it is tried again")
             await asyncio.sleep(SWEEP_SECONDS)
 
 

@@ -45,7 +45,7 @@ def on_this_machine(platform: Platform) -> Path:
 
 
 async def remove(platform: Platform, adapter_id: str) -> None:
-    """Removes the blobs of an adapter that was deleted.
+    """Removes the blobs of an adapter that was deleted, its base with it merged in among them.
 
     Raises:
         StorageFailed: some are left; `sweep` removes them.

@@ -5,6 +5,7 @@ The bytes lie whole in the blobs before a row tells of them.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from paddock.errors import NotFound, StartupError
+from paddock.errors import NotFound, PaddockError, StartupError
 from paddock.services import adapter_files, blob_files, deployments, events
 from paddock.services.blob_files import StoredFile
 from paddock.services.holds import ORIGIN
@@ -24,6 +25,7 @@ from paddock.store.sessions import ChangeSession
 from paddock.store.tables import AdapterRow, DeploymentRow
 
 JSON = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,10 @@ async def delete(platform: Platform, project: str, name: str) -> Adapter:
         return _adapter(row)
 
     gone = await platform.change(work)
-    for key in [gone.gguf, *(file.blob for file in gone.files)]:
-        await platform.blobs.delete(key)
-    # Beside them may lie its base with it merged in.
-    await adapter_files.remove(platform, gone.id)
+    try:
+        await adapter_files.remove(platform, gone.id)
+    except PaddockError as error:
+        log.warning("the bytes of %s are removed later: %s", gone.name, error.message)
     return gone
 
 

@@ -99,9 +99,8 @@ def add(session: ChangeSession, project: str, new: NewDeployment, now: float) ->
     Raises:
         InvalidRequest: its name is taken.
     """
-    if find_named(session, project, new.name) is not None or find_adapter(session, project, new.name):
-        raise _taken(new.name)
-    if not _may_bear(session, project, new.name, new.wish.source):
+    taken = find_named(session, project, new.name) or find_adapter(session, project, new.name)
+    if taken is not None or not _may_bear(session, project, new.name, new.wish.source):
         raise _taken(new.name)
     row = DeploymentRow(
         id=new.id,

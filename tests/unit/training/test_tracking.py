@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from paddock.schemas.training import WANDB_KEY, Done, Evaluated, Failed, Noted, Saved, Stepped, WandbRun
-from paddock.training import tracking
+from paddock.training import tracking, wandb_run
 from paddock.training.tracking import Tracking
 from tests import wandb_server
 from tests.wandb_server import WandbServer
@@ -105,3 +106,10 @@ class TestTracking:
         assert [one.trouble for one in noted] == [True]
         assert "the learning goes on" in noted[0].message
         assert KEY not in noted[0].message
+
+
+def test_the_packages_helper_stays_in_the_group_that_is_ended() -> None:
+    with wandb_run._Member(["sleep", "60"], start_new_session=True) as process:
+        group = os.getpgid(process.pid)
+        process.kill()
+    assert group == os.getpgrp()

@@ -92,7 +92,7 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
     full = wished.method == "full"
     suffix = _check_suffix(asked.suffix)
     if asked.wandb is not None:
-        await tracking.check(platform, asked.wandb)
+        tracking.check(platform.settings, asked.wandb)
     device = await _device(platform, wished, field)
     model = await _model(platform, project, asked.model)
     name = _name(model.name, suffix)

@@ -10,7 +10,6 @@ from typing import Any
 
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.services import addresses
-from paddock.services.platform import Platform
 from paddock.settings import Settings, wandb_defaults
 
 JSON = dict[str, Any]
@@ -79,7 +78,7 @@ def of_operator(run: JSON, param: str) -> Wandb:
     return Wandb(run, key, param)
 
 
-async def check(platform: Platform, wanted: Wandb) -> None:
+def check(settings: Settings, wanted: Wandb) -> None:
     """
     Raises:
         UnsupportedParameter: what it needs is not installed.
@@ -93,7 +92,7 @@ async def check(platform: Platform, wanted: Wandb) -> None:
             code="not_installed",
         )
     if (url := wanted.run.get("base_url")) is not None:
-        check_server(platform.settings, url, f"{wanted.param}.base_url")
+        check_server(settings, url, f"{wanted.param}.base_url")
 
 
 def check_server(settings: Settings, url: Any, param: str) -> None:
