@@ -4,12 +4,15 @@ PaddockError
 ├── InvalidRequest 400            a field is missing, of a wrong type or out of range
 │   ├── UnsupportedParameter 400  a known field that this engine or model cannot honour
 │   └── ContextLengthExceeded 400 the prompt does not fit the model's context
+├── Unauthorized 401              no key, or one that is not known, has ended or was revoked
+├── Forbidden 403                 the key is good, and not for this
 ├── NotFound 404
 │   └── ModelNotFound 404
 ├── MethodNotAllowed 405
 ├── Conflict 409                  the thing is in a state that does not allow this
 ├── BodyTooLarge 413
 ├── RateLimited 429               too many requests; says when to come back
+│   └── BudgetSpent 429           what the key or its project may cost is spent
 ├── Unavailable 503               draining, starting or overloaded; says when to come back
 │   ├── StoreFailed 503           the database is gone, or its disk is full
 │   └── StorageFailed 503         where the bytes of files lie is gone, or full
@@ -69,6 +72,16 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
 
+class Unauthorized(PaddockError):
+    code = "invalid_api_key"
+    status = 401
+
+
+class Forbidden(PaddockError):
+    code = "permission_denied"
+    status = 403
+
+
 class NotFound(PaddockError):
     code = "not_found"
     status = 404
@@ -96,6 +109,12 @@ class BodyTooLarge(PaddockError):
 class RateLimited(PaddockError):
     code = "rate_limit_exceeded"
     status = 429
+
+
+class BudgetSpent(RateLimited):
+    """OpenAI's code for it."""
+
+    code = "insufficient_quota"
 
 
 class EngineFailed(PaddockError):

@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl, unquote
 
 from paddock.errors import BodyTooLarge, InvalidRequest, PaddockError
 from paddock.gateway.incoming import Incoming
+from paddock.inference.deployment import Deployment
 from paddock.inference.relay import Downstream
+from paddock.services.keys import ANYBODY, Key
 
 
 class Caller(Downstream, Protocol):
@@ -53,6 +55,7 @@ class Request:
         query: as it came, for `query_values`.
         headers: names in lower case.
         params: what the matched route's pattern captured.
+        key: whom it comes from.
         body: the whole body; empty if `incoming` is set.
         incoming: the body of a receiving route's request, for `pieces`.
         started: `time.perf_counter()` when the request was whole, or its head if the body is `incoming`.
@@ -66,6 +69,7 @@ class Request:
         "id",
         "incoming",
         "keep_alive",
+        "key",
         "method",
         "params",
         "path",
@@ -97,8 +101,14 @@ class Request:
         self.keep_alive = keep_alive
         self.id = urandom(16).hex()
         self.params: dict[str, str] = {}
+        self.key: Key = ANYBODY
         self.started = time.perf_counter()
         self.record = Record()
+
+    @property
+    def project(self) -> str:
+        """The project of its key: all that it finds, makes and changes is there."""
+        return self.key.project
 
     async def pieces(self, limit: int) -> AsyncIterator[bytes]:
         """The body in pieces of up to about 400 KB, as it comes if the route is a receiving one.
@@ -158,9 +168,9 @@ def query_values(request: Request, known: Iterable[str]) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Record:
-    """What the access log and the metrics say of a request.
+    """What the access log, the metrics and the ledger say of a request.
 
-    Times are in seconds since `Request.started`. Token counts are the engine's own, except that of an
+    `model` is what its caller calls the `deployment` that answers. Times are in seconds since `Request.started`. Token counts are the engine's own, except that of an
     aborted stream, which counts the pieces that came.
     """
 
@@ -168,6 +178,7 @@ class Record:
     logged: bool = True
     status: int = 0
     model: str = ""
+    deployment: Deployment | None = None
     streamed: bool = False
     outcome: str = ""
     prompt_tokens: int = 0
