@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from paddock.errors import StartupError
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration. A test compares it with the folder."""
 _LOCK = 7_237_283
 

@@ -47,6 +47,53 @@ class RevisionRow(Base):
     value: Mapped[int]
 
 
+class ProjectRow(Base):
+    """What belongs together, and is seen by its own keys only. A project without a row has no limits.
+
+    Attributes:
+        limits: see `schemas.limits.Limits`.
+    """
+
+    __tablename__ = "projects"
+    __table_args__ = (Index("projects_by_revision", "revision"),)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[float]
+    revision: Mapped[int]
+
+
+class KeyRow(Base):
+    """A key. Its secret is random and long enough that nobody finds it from `secret_hash`, its SHA-256.
+
+    Attributes:
+        hint: the end of the secret, by which a person knows it again.
+        previous_hash: of the secret that it had before it was rotated, which works until `previous_until`.
+        limits: see `schemas.limits.Limits`.
+    """
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        Index("api_keys_in_order", "project", "created_at", "id"),
+        Index("api_keys_by_revision", "revision"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    name: Mapped[str]
+    secret_hash: Mapped[str]
+    hint: Mapped[str]
+    previous_hash: Mapped[str] = mapped_column(default="")
+    previous_until: Mapped[float] = mapped_column(default=0.0)
+    scopes: Mapped[list[Any]]
+    models: Mapped[list[Any]] = mapped_column(default=list)
+    limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+    revision: Mapped[int]
+
+
 class DeploymentRow(Base):
     """A wish, and what became of it.
 
@@ -54,6 +101,7 @@ class DeploymentRow(Base):
         source: what to resolve the weights from; `model` is its name.
         options: what the engine is told beyond the columns.
         details: what a dialect's caller gave and wants to see again.
+        key_id: of the key that it was wished with; empty for one without.
         origin: `command` for models named on the command line, `job` for what a job brought up for itself,
             `api` for all others.
         wanted: `serve`, `stop` or `delete`.
@@ -100,6 +148,7 @@ class DeploymentRow(Base):
     idle_timeout: Mapped[float]
     options: Mapped[dict[str, Any]]
     details: Mapped[dict[str, Any]]
+    key_id: Mapped[str] = mapped_column(default="", server_default=text("''"))
     origin: Mapped[str]
     wanted: Mapped[str]
     generation: Mapped[int]
@@ -379,6 +428,7 @@ class JobRow(Base):
 
     Attributes:
         kind: what runs it: `batch` or `ft`.
+        key_id: of the key that asked for it; empty for one without.
         dialect: which one it was asked for in: `openai`, `llm_engine.v1`, `llm_engine.v2`.
         state: queued, running, completed, failed, cancelled or expired. While it runs, `phase` tells more:
             validating, working or finishing.
@@ -413,6 +463,7 @@ class JobRow(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     project: Mapped[str]
+    key_id: Mapped[str] = mapped_column(default="", server_default=text("''"))
     kind: Mapped[str]
     dialect: Mapped[str]
     state: Mapped[str]
