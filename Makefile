@@ -67,6 +67,7 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.fine_tune_kills
 	$(BIN)/python -m bench.adapters
 	$(BIN)/python -m bench.files
+	$(BIN)/python -m bench.usage
 
 clean:  ## Remove what these commands installed
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

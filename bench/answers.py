@@ -46,6 +46,11 @@ def events(kind: str, chunks: int = CHUNKS, include_usage: bool = False) -> list
     return [*deltas, DONE]
 
 
+def holds_token(event: bytes) -> bool:
+    """Whether it is one of the events with text."""
+    return any(key in event and key + b'"' not in event for key in (b'"content":"', b'"text":"'))
+
+
 def usage(completion_tokens: int) -> dict[str, Any]:
     total = PROMPT_TOKENS + completion_tokens
     return {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": completion_tokens, "total_tokens": total}

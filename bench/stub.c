@@ -5,6 +5,8 @@
 // A stream's pieces are written one at a time, in turns with those of the other open streams, as an engine that
 // decodes one token for each of its sequences does; `GET /step/5` makes such a turn last 5 ms (0, as at the
 // start: no waiting), `GET /coalesce/8` puts 8 pieces into one write (at the start 1).
+// A request with `"user": "17"`, a number, is kept account of: `GET /sent` has a line `17 TOKENS` for each of them,
+// which counts the tokens of those pieces that were written whole.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,35 +24,49 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PIECES = 256, MAX_EVENTS = 512, MAX_REQUEST = 1 << 24 };
+enum { MAX_PIECES = 256, MAX_EVENTS = 512, MAX_REQUEST = 1 << 24, MAX_USERS = 1 << 22 };
 enum { CHAT_PLAIN, CHAT_STREAM, CHAT_USAGE, TEXT_PLAIN, TEXT_STREAM, TEXT_USAGE, MODELS, HEALTH, MISSING, ANSWERS };
 static const char *const NAMES[ANSWERS] = {"chat.plain",  "chat.stream", "chat.usage", "text.plain", "text.stream",
                                            "text.usage", "models",      "health",     "missing"};
 
-typedef struct { int count; struct iovec piece[MAX_PIECES]; } Answer;
+typedef struct { int count; struct iovec piece[MAX_PIECES]; int tokens[MAX_PIECES]; } Answer;
 
 typedef struct Connection {
     int fd, blocked;                   // blocked: the socket is full, epoll says when to go on
     char *in; size_t have, room;       // unread bytes of requests
     const Answer *answer; int next; size_t sent;  // the answer on its way: piece, bytes of it sent
     int position;                      // in `writing`, or -1
+    long user;                         // who asked for the answer, or -1
 } Connection;
 
 static Answer answers[ANSWERS];
 static Connection **writing;           // connections with an answer on its way and room in the socket
 static int writing_count, writing_room, pieces_per_write = 1, step_ms, epoll_fd;
+static int *sent_to;                   // tokens by user, each one more than it is; 0: not asked yet
+static long users;
 
 static void die(const char *what) { perror(what); exit(1); }
+
+static int tokens_in(const char *bytes, size_t length, int streamed) {  // an event holds one, an answer says how many
+    static const char *const KEYS[] = {"\"content\":\"", "\"text\":\""}, TOTAL[] = "\"completion_tokens\":";
+    const char *end = bytes + length, *at;
+    if (!streamed) return (at = memmem(bytes, length, TOTAL, strlen(TOTAL))) ? atoi(at + strlen(TOTAL)) : 0;
+    for (int i = 0; i < 2; i++)
+        if ((at = memmem(bytes, length, KEYS[i], strlen(KEYS[i]))) && (at += strlen(KEYS[i])) < end) return *at != '"';
+    return 0;
+}
 
 static void load_answer(const char *folder, const char *name, Answer *answer) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
     if (!file) die(path);
+    int streamed = !strstr(name, ".plain");
     uint32_t length;
     while (answer->count < MAX_PIECES && fread(&length, sizeof length, 1, file) == 1) {
         char *bytes = malloc(length);
         if (!bytes || fread(bytes, 1, length, file) != length) die(path);
+        answer->tokens[answer->count] = tokens_in(bytes, length, streamed);
         answer->piece[answer->count++] = (struct iovec){bytes, length};
     }
     fclose(file);
@@ -99,12 +115,41 @@ static void set_coalesce(int pieces) {
     pieces_per_write = pieces < 1 || pieces > MAX_PIECES ? MAX_PIECES : pieces;
 }
 
+static long user_of(const char *body, size_t length) {  // notes that he has asked; -1: the body names none
+    static const char KEY[] = "\"user\":";
+    const char *at = memmem(body, length, KEY, strlen(KEY)), *end = body + length;
+    if (!at) return -1;
+    for (at += strlen(KEY); at < end && (*at == ' ' || *at == '"'); at++) {}
+    long user = at < end && *at >= '0' && *at <= '9' ? strtol(at, NULL, 10) : -1;
+    if (user < 0 || user >= MAX_USERS) return -1;
+    if (!sent_to && !(sent_to = calloc(MAX_USERS, sizeof *sent_to))) die("memory");
+    if (user >= users) users = user + 1;
+    if (!sent_to[user]) sent_to[user] = 1;
+    return user;
+}
+
+static const Answer *all_sent(void) {  // valid until the next call
+    static Answer answer;
+    static char *text;
+    size_t length = 0, head;
+    if (!(text = realloc(text, 128 + 24 * (size_t)users))) die("memory");
+    for (long user = 0; user < users; user++)
+        if (sent_to[user]) length += sprintf(text + 128 + length, "%ld %d\n", user, sent_to[user] - 1);
+    head = sprintf(text, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", length);
+    answer.count = 2;
+    answer.piece[0] = (struct iovec){text, head};
+    answer.piece[1] = (struct iovec){text + 128, length};
+    if (!length) answer.count = 1;
+    return &answer;
+}
+
 static const Answer *answer_for(const char *in, size_t length, const char *body, size_t body_length) {
     const char *space = memchr(in, ' ', length);
     const char *path = space ? space + 1 : in;
     size_t line = (const char *)memchr(in, '\n', length) - path;
     if (memmem(path, line, "/models", 7)) return &answers[MODELS];
     if (memmem(path, line, "/health", 7)) return &answers[HEALTH];
+    if (memmem(path, line, "/sent", 5)) return all_sent();
     const char *found = memmem(path, line, "/step/", 6);
     if (found) return step_ms = atoi(found + 6), &answers[HEALTH];
     found = memmem(path, line, "/coalesce/", 10);
@@ -146,6 +191,7 @@ static void next_request(Connection *c) {  // begins the answer to the next whol
     size_t body_length, length = whole_request(c->in, c->have, &body, &body_length);
     if (!length) return;
     c->answer = answer_for(c->in, length, body, body_length);
+    c->user = user_of(body, body_length);
     c->next = 0;
     c->sent = 0;
     memmove(c->in, c->in + length, c->have -= length);
@@ -167,8 +213,10 @@ static int write_turn(Connection *c) {  // one write; 0: the connection is gone
         epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &(struct epoll_event){EPOLLIN | EPOLLOUT, {.ptr = c}});
         return 1;
     }
-    for (c->sent += wrote; c->next < c->answer->count && c->sent >= c->answer->piece[c->next].iov_len; c->next++)
+    for (c->sent += wrote; c->next < c->answer->count && c->sent >= c->answer->piece[c->next].iov_len; c->next++) {
         c->sent -= c->answer->piece[c->next].iov_len;
+        if (c->user >= 0) sent_to[c->user] += c->answer->tokens[c->next];
+    }
     if (c->next == c->answer->count) {
         c->answer = NULL;
         stop_writing(c);

@@ -42,6 +42,7 @@ class Stats:
     finished: int = 0  # answered as the behaviour wanted, faults included
     in_flight: int = 0
     disconnects: int = 0  # clients that left before their answer's end
+    tokens: dict[str, int] = field(default_factory=dict)  # sent in streams, by the `user` of their requests
     last_path: str = ""
     last_headers: dict[str, str] = field(default_factory=dict)
     last_body: Any = None
@@ -196,13 +197,16 @@ class Connection(asyncio.Protocol):
         if body.get("stream"):
             self._engine.stats.streams += 1
             usage = bool((body.get("stream_options") or {}).get("include_usage"))
-            return await self._stream(answers.events(kind, behaviour.chunks, usage), behaviour)
+            user = str(body.get("user", ""))
+            return await self._stream(answers.events(kind, behaviour.chunks, usage), behaviour, user)
         answer = answers.http_json(answers.plain(kind))
         if behaviour.die_after is not None:
             return self._end_early(answer[: len(answer) // 2])
         self._transport.write(answer)
 
-    async def _stream(self, events: list[bytes], behaviour: Behaviour) -> None:
+    async def _stream(self, events: list[bytes], behaviour: Behaviour, user: str) -> None:
+        tokens = self._engine.stats.tokens
+        tokens.setdefault(user, 0)
         if behaviour.garbage == "event":
             events[len(events) // 2] = b"data: {not JSON\n\n"
         deadly = behaviour.die_after
@@ -215,6 +219,7 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(behaviour.chunk_delay)
             await self._writable.wait()
             self._transport.write(head + b"".join(chunks[at : at + behaviour.coalesce]))
+            tokens[user] += sum(map(answers.holds_token, events[at : min(at + behaviour.coalesce, len(chunks))]))
             head = b""
         if deadly is not None:
             self._end_early(head)

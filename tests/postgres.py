@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from paddock.store.ledger import Ledger
 from paddock.store.sessions import Store
 
 with warnings.catch_warnings():
@@ -34,6 +35,9 @@ class PostgreSql:
         self.run("SELECT pg_reload_conf()")
         self.run("CREATE DATABASE migrated")
         Store(self._url("migrated")).close()
+        ledger = Ledger(self._url("migrated"))
+        ledger.open()
+        ledger.close()
 
     def store(self) -> str:
         """The URL of a store that has its tables."""

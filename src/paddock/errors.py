@@ -107,8 +107,14 @@ class BodyTooLarge(PaddockError):
 
 
 class RateLimited(PaddockError):
+    """
+    Attributes:
+        headers: lines that say what the limits are, for the answer; each ends in CRLF.
+    """
+
     code = "rate_limit_exceeded"
     status = 429
+    headers: bytes = b""
 
 
 class BudgetSpent(RateLimited):

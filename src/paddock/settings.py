@@ -20,6 +20,7 @@ from paddock.errors import StartupError
 PREFIX = "PADDOCK_"
 CONFIG_FILE = "paddock.toml"
 HARDWARE_FILE = "hardware.toml"
+PRICES_FILE = "prices.toml"
 FIREWORKS_BASE_URL = "https://api.fireworks.ai/inference/v1"
 LLM_ENGINE_BASE_URL = "https://api.spellbook.scale.com/llm-engine/"
 CORTECS_BASE_URL = "https://cortecs.ai/api/v1"
@@ -62,6 +63,12 @@ class Settings:
         None,
         "Address by which clients reach this server, for the URLs in answers; by default the request's host.",
     )
+    require_keys: bool = _setting(
+        False, "Answer nobody without an API key, also while the server listens on loopback."
+    )
+    allow_anonymous: bool = _setting(
+        False, "Answer anybody without an API key, also while the server listens on other addresses."
+    )
     allow_path: str | None = _setting(
         None,
         "Folders below which callers may name models and the files of jobs, separated by `:`; also `s3://`"
@@ -70,8 +77,8 @@ class Settings:
     )
     allow_private_urls: bool = _setting(
         False,
-        "Let callers name addresses of this machine and of private networks where the server fetches what"
-        " they name, and `http://` beside `https://`.",
+        "Let callers name addresses of this machine and of private networks where the server fetches or calls"
+        " what they name, and `http://` beside `https://`.",
     )
     engine: str = _setting("auto", "Engine for local models.", ("auto", "llama.cpp"))
     llama_server: Path | None = _setting(
@@ -115,7 +122,20 @@ class Settings:
     log_level: str = _setting(
         "info", "Least severe level that is logged.", ("debug", "info", "warning", "error")
     )
+    log_format: str = _setting(
+        "logfmt",
+        "How log lines are written: `key=value` fields, or a JSON object a line.",
+        ("logfmt", "json"),
+    )
     access_log: bool = _setting(True, "Write a line for each answered request.")
+    log_prompts: bool = _setting(
+        False, "Log what models are asked and what they answer, up to 10,000 characters each."
+    )
+    otlp_endpoint: str | None = _setting(
+        None,
+        "Collector that takes traces by OTLP/HTTP, `http://HOST:4318`; by default the one that"
+        " `OTEL_EXPORTER_OTLP_ENDPOINT` names, if it is set.",
+    )
     base_url: str = _setting("http://127.0.0.1:8800", "Server that the commands talk to.")
     api_key: str | None = _setting(None, "Key that those commands send.")
 
@@ -156,6 +176,32 @@ def wandb_defaults(environ: Mapping[str, str] | None = None) -> tuple[str, str]:
     """(key, base URL) that the operator has at Weights & Biases; empty if unset."""
     environ = os.environ if environ is None else environ
     return environ.get("WANDB_API_KEY", "").strip(), environ.get("WANDB_BASE_URL", "").strip()
+
+
+def otlp_traces_endpoint(settings: Settings, environ: Mapping[str, str] | None = None) -> str | None:
+    """The full URL that takes traces, from our setting or OpenTelemetry's variables; None for no traces.
+
+    Raises:
+        StartupError: it is not an HTTP address.
+    """
+    environ = os.environ if environ is None else environ
+    endpoint = settings.otlp_endpoint
+    if endpoint is None:
+        off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        if off or environ.get("OTEL_TRACES_EXPORTER", "") not in ("", "otlp"):
+            return None
+        if full := environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+            return _http_address(full, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
+        if endpoint is None:
+            return None
+    return _http_address(endpoint, "otlp_endpoint or OTEL_EXPORTER_OTLP_ENDPOINT").rstrip("/") + "/v1/traces"
+
+
+def _http_address(value: str, where: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise StartupError(f"{where} must begin with http:// or https://, not be {value!r}")
+    return value
 
 
 def fireworks_defaults(environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:

@@ -18,7 +18,7 @@ from paddock.gateway.openai.batches import batch_routes
 from paddock.gateway.openai.errors import error_body
 from paddock.gateway.own import api as own_api
 from paddock.gateway.server import HttpServer
-from paddock.inference.routing import Deployment, Routes
+from paddock.inference.routing import Deployment, Directory
 from paddock.services import files, jobs
 from paddock.services.deployments import LOCAL
 from paddock.services.hardware import HardwareConfig
@@ -26,7 +26,7 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
-from tests.sqlite import store_in
+from tests.sqlite import ledger_in, store_in
 
 CHAT = "/v1/chat/completions"
 
@@ -37,7 +37,7 @@ class BatchApi:
 
     client: httpx2.AsyncClient
     platform: Platform
-    routes: Routes
+    routes: Directory
 
     async def ask(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
         """The JSON of an answer that has this status."""
@@ -84,8 +84,16 @@ async def serving_batches(folder: Path, *deployments: Deployment) -> AsyncIterat
     store = store_in(folder)
     settings = Settings(data_dir=folder, access_log=False)
     catalogue = Catalogue(folder)
-    platform = Platform(store, settings, catalogue, HardwareConfig(), open_blobs(settings), allowed=())
-    routes = Routes(deployments)
+    platform = Platform(
+        store,
+        settings,
+        catalogue,
+        HardwareConfig(),
+        open_blobs(settings),
+        allowed=(),
+        ledger=ledger_in(folder),
+    )
+    routes = Directory(deployments)
     mounts = [
         Mount("/v1", "OpenAI", error_body, batch_routes(platform, routes)),
         own_api.mount(platform, lambda: False),
@@ -98,7 +106,7 @@ async def serving_batches(folder: Path, *deployments: Deployment) -> AsyncIterat
             yield BatchApi(client, platform, routes)
     finally:
         await http.close()
-        store.close()
+        platform.close()
 
 
 def lines(model: str, count: int = 1, url: str = CHAT) -> bytes:

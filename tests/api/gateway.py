@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from paddock.gateway.access_log import AccessLog
 from paddock.gateway.app import App
 from paddock.gateway.server import HttpServer
-from paddock.inference.routing import Deployment, Replica, Routes
+from paddock.inference.routing import Deployment, Directory, Replica
 from paddock.inference.upstream import Upstream
 from paddock.main.front import build_gateway
 from paddock.settings import Settings
@@ -77,7 +77,7 @@ def attached(url: str, name: str = "stub", engine_model: str = "stub", **more: A
 @contextlib.asynccontextmanager
 async def serving(*deployments: Deployment, **settings: Any) -> AsyncIterator[Gateway]:
     """A gateway over these deployments while the block lasts; their connections end with it."""
-    app, http = build_gateway(Settings(access_log=False, **settings), Routes(deployments))
+    app, http = build_gateway(Settings(access_log=False, **settings), Directory(deployments))
     log = io.StringIO()
     app.access_log = AccessLog(log)
     port = await http.listen("127.0.0.1", 0)

@@ -18,7 +18,7 @@ from paddock.gateway.llm_engine.routes import mount
 from paddock.gateway.metrics import Metrics
 from paddock.gateway.openai.routes import completion_routes
 from paddock.gateway.server import HttpServer
-from paddock.inference.routing import Deployment, Routes
+from paddock.inference.routing import Deployment, Directory
 from paddock.schemas.hardware import Node, NodeHardware
 from paddock.services.deployments import LOCAL, find
 from paddock.services.hardware import HardwareConfig
@@ -27,7 +27,7 @@ from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
 from paddock.store.tables import DeploymentRow
-from tests.sqlite import store_in
+from tests.sqlite import ledger_in, store_in
 
 NODE = Node("here", NodeHardware(cores=4, memory=8 * 2**30))
 ENDPOINTS = "/v1/llm/model-endpoints"
@@ -101,10 +101,16 @@ async def serving_llm_engine(folder: Path, *served: Deployment) -> AsyncIterator
     store = store_in(folder)
     settings = Settings(data_dir=folder, access_log=False)
     platform = Platform(
-        store, settings, Catalogue(folder), HardwareConfig(), open_blobs(settings), allowed=()
+        store,
+        settings,
+        Catalogue(folder),
+        HardwareConfig(),
+        open_blobs(settings),
+        allowed=(),
+        ledger=ledger_in(folder),
     )
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
-    routes = Routes(served)
+    routes = Directory(served)
     dialect = mount(routes, platform, completion_routes(routes, ending=ENDING), lambda: app.refusal)
     app = App([dialect], Metrics(routes.all), None)
     http = HttpServer(app, app.refuse, settings.max_body, app.receives)
@@ -117,7 +123,7 @@ async def serving_llm_engine(folder: Path, *served: Deployment) -> AsyncIterator
         for deployment in served:
             for replica in deployment.replicas:
                 replica.upstream.close()
-        store.close()
+        platform.close()
 
 
 def parse_events(response: httpx2.Response) -> list[dict[str, Any]]:

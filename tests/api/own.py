@@ -26,7 +26,7 @@ from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
 from paddock.store.tables import ReplicaRow
-from tests.sqlite import store_in
+from tests.sqlite import ledger_in, store_in
 
 NODE = Node("here", NodeHardware(cores=4, memory=8 * 2**30))
 PRICES = HardwareConfig(currency="USD", types={"CPU_2": TypeConfig(price_per_hour=0.6)})
@@ -97,7 +97,15 @@ async def serving_own(folder: Path) -> AsyncIterator[OwnApi]:
     """The API over an empty store in `folder`, while the block lasts."""
     store = store_in(folder)
     settings = Settings(data_dir=folder, access_log=False)
-    platform = Platform(store, settings, Catalogue(folder), PRICES, open_blobs(settings), allowed=())
+    platform = Platform(
+        store,
+        settings,
+        Catalogue(folder),
+        PRICES,
+        open_blobs(settings),
+        allowed=(),
+        ledger=ledger_in(folder),
+    )
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
     mount = api.mount(platform, lambda: app.refusal is not None)
     app = App([mount], Metrics(lambda: ()), None)
@@ -108,7 +116,7 @@ async def serving_own(folder: Path) -> AsyncIterator[OwnApi]:
             yield OwnApi(app, http, port, client, platform)
     finally:
         await http.close()
-        store.close()
+        platform.close()
 
 
 def parse_events(data: bytes) -> list[dict[str, Any]]:

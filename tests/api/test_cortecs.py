@@ -14,6 +14,7 @@ import pytest
 
 from paddock.gateway.app import App
 from paddock.gateway.cortecs.routes import mount
+from paddock.gateway.keyring import Keyring
 from paddock.gateway.metrics import Metrics
 from paddock.gateway.server import HttpServer
 from paddock.schemas.hardware import Node, NodeHardware, Placement
@@ -25,7 +26,7 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform, write_nodes
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
-from tests.sqlite import store_in
+from tests.sqlite import ledger_in, store_in
 
 BASE = "/cortecs/api/v1"
 NODE = Node("here", NodeHardware(cores=4, memory=8 * 2**30))
@@ -99,9 +100,18 @@ async def serving(folder: Path, **settings: Any) -> AsyncIterator[Cortecs]:
     """The dialect over an empty store in `folder`, while the block lasts."""
     store = store_in(folder)
     chosen = Settings(data_dir=folder, access_log=False, **settings)
-    platform = Platform(store, chosen, Catalogue(folder), PRICES, open_blobs(chosen), allowed=())
+    platform = Platform(
+        store,
+        chosen,
+        Catalogue(folder),
+        PRICES,
+        open_blobs(chosen),
+        allowed=(),
+        ledger=ledger_in(folder),
+    )
     await store.change(lambda session: write_nodes(session, [NODE], time.time()))
-    app = App([mount(platform)], Metrics(lambda: ()), None)
+    keyring = Keyring()
+    app = App([mount(platform, keyring)], Metrics(lambda: ()), None, keyring)
     http = HttpServer(app, app.refuse, chosen.max_body, app.receives)
     port = await http.listen("127.0.0.1", 0)
     try:
@@ -109,7 +119,7 @@ async def serving(folder: Path, **settings: Any) -> AsyncIterator[Cortecs]:
             yield Cortecs(port, client, platform)
     finally:
         await http.close()
-        store.close()
+        platform.close()
 
 
 @pytest.fixture

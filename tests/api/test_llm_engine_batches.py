@@ -12,7 +12,7 @@ import pytest
 
 from paddock.errors import EngineFailed, InvalidRequest, PaddockError, UnsupportedParameter
 from paddock.gateway.llm_engine.batch_rows import LLMEngineRows
-from paddock.gateway.openai.batch_rows import answer
+from paddock.gateway.openai.batch_rows import OpenAIRows
 from paddock.inference.routing import Deployment
 from paddock.inference.rows import Answer
 from paddock.schemas.llm_engine import (
@@ -351,7 +351,7 @@ def said(fields: dict[str, Any] | None = None, **config: Any) -> dict[str, Any]:
 
 
 async def ask(deployment: Deployment, spec: dict[str, Any], row: Any) -> Answer:
-    return await LLMEngineRows(answer).ask(spec, deployment, json.dumps(row).encode(), 0)
+    return await LLMEngineRows(OpenAIRows().answer).ask(spec, deployment, json.dumps(row).encode(), 0)
 
 
 class TestRows:
@@ -443,7 +443,7 @@ class TestRows:
 class TestErrors:
     def test_in_the_place_of_an_output(self) -> None:
         error = InvalidRequest("it is wrong", param="prompt", code="wrong")
-        found = LLMEngineRows(answer).error(said(), b'"hi"', 0, error)
+        found = LLMEngineRows(OpenAIRows().answer).error(said(), b'"hi"', 0, error)
         assert found.failed is True
         parsed = CompletionOutput.model_validate_json(found.body)
         assert (parsed.text, parsed.num_completion_tokens, parsed.num_prompt_tokens) == ("", 0, None)
@@ -457,7 +457,7 @@ class TestErrors:
         ],
     )
     def test_in_the_place_of_a_response(self, error: PaddockError, kind: str) -> None:
-        found = LLMEngineRows(answer).error(said(), b'{"prompt":"hi"}', 0, error)
+        found = LLMEngineRows(OpenAIRows().answer).error(said(), b'{"prompt":"hi"}', 0, error)
         assert found.failed is True
         assert json.loads(found.body) == {
             "error": {"message": "wrong", "type": kind, "param": "x", "code": error.code}

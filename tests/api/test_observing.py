@@ -99,7 +99,7 @@ class TestAccessLog:
         (line,) = gateway.log.getvalue().splitlines()
         assert len(line) < 600
         assert line.isprintable()
-        quoted = re.search(r' path=("(?:[^"\\]|\\.)*") status=404 ms=\d+$', line)
+        quoted = re.search(r' path=("(?:[^"\\]|\\.)*") status=404 outcome=unknown_route ms=\d+$', line)
         assert quoted is not None
         assert json.loads(quoted[1]).startswith("/x status=200\ntime=now")
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from paddock.errors import StoreFailed
+from paddock.services.usage.record import Interval, record_instances
 from tests.api.own import OwnApi, serving_own
 
 
@@ -192,6 +194,46 @@ class TestVerbs:
     async def test_a_method_that_a_path_does_not_take(self, own: OwnApi) -> None:
         error = (await own.ask("GET", "/deployments/one/stop", status=405))["error"]
         assert "takes POST" in error["message"]
+
+
+class TestCost:
+    async def test_it_is_that_of_all_replicas_so_far(self, own: OwnApi) -> None:
+        made = await own.deploy("one", hardware_type="CPU_2")
+        assert made["cost"] == {"amount": 0, "currency": "USD"}
+        begun = [
+            Interval(
+                "rep-1",
+                60.0 * n,
+                60.0 * n + 60,
+                "local",
+                "",
+                made["id"],
+                "one",
+                "m",
+                "CPU_2",
+                "per_minute",
+                5000,
+            )
+            for n in range(3)
+        ]
+        await own.platform.ledger.write(lambda session: record_instances(session, begun))
+        await own.deploy("two")
+        cost = {"amount": 0.000015, "currency": "USD"}
+        assert (await own.ask("GET", "/deployments/one"))["cost"] == cost
+        listed = (await own.ask("GET", "/deployments"))["data"]
+        assert [one["cost"]["amount"] for one in listed] == [0.000015, 0]
+
+    async def test_without_the_ledger_it_is_not_told(
+        self, own: OwnApi, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await own.deploy("one")
+
+        async def refuse(work: Any) -> None:
+            raise StoreFailed("the ledger is gone")
+
+        monkeypatch.setattr(own.platform.ledger, "read", refuse)
+        assert (await own.ask("GET", "/deployments/one"))["cost"] is None
+        assert [one["cost"] for one in (await own.ask("GET", "/deployments"))["data"]] == [None]
 
 
 class TestReplicas:

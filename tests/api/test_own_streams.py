@@ -135,7 +135,12 @@ class TestEventStream:
     async def test_changes_of_other_processes_are_seen(self, own: OwnApi) -> None:
         store = Store(own.platform.store.url)
         other = Platform(
-            store, own.platform.settings, own.platform.catalogue, own.platform.hardware, own.platform.blobs
+            store,
+            own.platform.settings,
+            own.platform.catalogue,
+            own.platform.hardware,
+            own.platform.blobs,
+            ledger=own.platform.ledger,
         )
         try:
             async with following(own, "/events?follow=true") as stream:

@@ -149,7 +149,7 @@ class TestLeaving:
             await eventually(lambda: engine.stats.disconnects == 1, 1.0)
             assert gateway.app.in_flight == 0
             (line,) = await gateway.lines()
-            assert (line["status"], line["outcome"]) == ("499", "cancelled")
+            assert (line["status"], line["outcome"]) == ("499", "aborted")
 
     async def test_within_a_stream_counts_what_was_sent(self) -> None:
         async with stub.serving(Behaviour(chunk_delay=0.01)) as engine:

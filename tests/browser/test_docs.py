@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paddock.inference.routing import Routes
+from paddock.inference.routing import Directory
 from paddock.main.front import build_gateway
 from paddock.settings import Settings
 from tests.browser.chromium import Page, dump_dom, find
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    _, http = build_gateway(Settings(access_log=False), Routes())
+    _, http = build_gateway(Settings(access_log=False), Directory())
     port = await http.listen("127.0.0.1", 0)
     try:
         assert BINARY is not None

@@ -18,7 +18,7 @@ from paddock.control.controller import Controller
 from paddock.control.presence import Presence
 from paddock.gateway.sync import Sync
 from paddock.inference import relay
-from paddock.inference.routing import Routes
+from paddock.inference.routing import Directory, Routes
 from paddock.runners.local import LocalRunner
 from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
 from paddock.services import deployments
@@ -29,7 +29,7 @@ from paddock.services.platform import Platform
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
 from tests.process.processes import marked
-from tests.sqlite import store_in
+from tests.sqlite import ledger_in, store_in
 
 SECONDS = 40.0
 
@@ -89,17 +89,22 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     settings = Settings(data_dir=tmp_path, start_timeout=30.0, scale_down_after=0.2)
     store = store_in(tmp_path)
     platform = Platform(
-        store, settings, Catalogue(tmp_path), HardwareConfig(core_sharing=32), open_blobs(settings)
+        store,
+        settings,
+        Catalogue(tmp_path),
+        HardwareConfig(core_sharing=32),
+        open_blobs(settings),
+        ledger=ledger_in(tmp_path),
     )
-    runner, presence, routes = LocalRunner(tmp_path), Presence(tmp_path), Routes()
+    runner, presence, directory = LocalRunner(tmp_path), Presence(tmp_path), Directory()
     controller = Controller(platform, runner, presence)
-    sync = Sync(platform, routes, presence.identity)
+    sync = Sync(platform, directory, presence.identity)
     tasks = [asyncio.create_task(controller.run())]
     await controller.leads()
     await sync.catch_up()
     tasks.append(asyncio.create_task(sync.run()))
     try:
-        yield Place(platform, routes)
+        yield Place(platform, directory.of(LOCAL))
     finally:
         for task in reversed(tasks):
             task.cancel()
@@ -107,7 +112,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         await sync.close()
         await controller.close()
         await runner.close()
-        store.close()
+        platform.close()
         presence.close()
 
 

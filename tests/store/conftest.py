@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from paddock.services.platform import Platform
+from paddock.store.ledger import Ledger
 from paddock.store.sessions import Store
 from tests.postgres import PostgreSql
 from tests.sqlite import url_in
-from tests.store.fakes import platform_of
+from tests.store.fakes import ledger_beside, platform_of
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -45,5 +46,14 @@ def store(url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def platform(store: Store, tmp_path: Path) -> Platform:
-    return platform_of(store, tmp_path)
+def platform(store: Store, tmp_path: Path) -> Iterator[Platform]:
+    platform = platform_of(store, tmp_path)
+    yield platform
+    platform.ledger.close()
+
+
+@pytest.fixture
+def ledger(store: Store, tmp_path: Path) -> Iterator[Ledger]:
+    ledger = ledger_beside(store, tmp_path)
+    yield ledger
+    ledger.close()

@@ -26,7 +26,9 @@ from paddock.services.models import Catalogue
 from paddock.services.platform import Platform
 from paddock.settings import Settings
 from paddock.store.blobs import open_blobs
+from paddock.store.ledger import Ledger
 from paddock.store.sessions import Store, pulse
+from tests.sqlite import ledger_in
 
 NODE = Node("node", NodeHardware(cores=1, memory=64 * 2**30))
 SECONDS = 15.0
@@ -49,7 +51,13 @@ def platform_of(store: Store, folder: Path, room: int = 8, **settings: Any) -> P
         HardwareConfig(core_sharing=room),
         open_blobs(chosen),
         allowed=(),
+        ledger=ledger_beside(store, folder),
     )
+
+
+def ledger_beside(store: Store, folder: Path) -> Ledger:
+    """In the same database if that is PostgreSQL; who never uses it needs not close it."""
+    return ledger_in(folder) if store.url.startswith("sqlite") else Ledger(store.url)
 
 
 class Engine:
@@ -271,6 +279,8 @@ async def yard(platform: Platform, folder: Path, *names: str) -> AsyncIterator[Y
             for name in list(here.controllers):
                 await here.end(name)
             await here.gateway.leave()
+            # The controller opened it.
+            platform.ledger.close()
 
 
 @contextlib.asynccontextmanager

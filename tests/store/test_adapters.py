@@ -10,7 +10,7 @@ import pytest
 
 from paddock.errors import InvalidRequest, NotFound
 from paddock.gateway.sync import Sync
-from paddock.inference.routing import Routes
+from paddock.inference.routing import Directory, Routes
 from paddock.schemas.own import CreateDeployment
 from paddock.services import adapter_files, adapters, deployments, replicas
 from paddock.services.adapters import Adapter
@@ -136,10 +136,10 @@ class TestRoutes:
     @pytest.fixture
     async def routes(self, platform: Platform) -> AsyncIterator[Routes]:
         await platform.change(lambda session: add_deployment(session, "one", status="ready"))
-        routes = Routes()
-        sync = Sync(platform, routes, "gateway")
+        directory = Directory()
+        sync = Sync(platform, directory, "gateway")
         await sync.catch_up()
-        yield routes
+        yield directory.of(LOCAL)
         await sync.close()
 
     async def test_only_engines_that_have_it_answer_for_it(self, platform: Platform, routes: Routes) -> None:
@@ -196,21 +196,27 @@ class TestRoutes:
         assert not found.stopped
 
 
+async def ready_signer(platform: Platform) -> Signer:
+    signer = Signer(platform)
+    await signer.ready()
+    return signer
+
+
 class TestSigner:
     async def test_every_process_knows_it_again(self, url: str, platform: Platform) -> None:
         soon = int(time.time()) + 60
-        signature = await Signer(platform).sign("a/b", soon)
+        signature = (await ready_signer(platform)).sign("a/b", soon)
         other = Store(url)
         try:
-            elsewhere = Signer(platform_of(other, platform.settings.data_dir))
-            assert await elsewhere.check("a/b", soon, signature)
-            assert not await elsewhere.check("a/c", soon, signature)
-            assert not await elsewhere.check("a/b", soon + 1, signature)
-            assert not await elsewhere.check("a/b", soon, "é")
+            elsewhere = await ready_signer(platform_of(other, platform.settings.data_dir))
+            assert elsewhere.check("a/b", soon, signature)
+            assert not elsewhere.check("a/c", soon, signature)
+            assert not elsewhere.check("a/b", soon + 1, signature)
+            assert not elsewhere.check("a/b", soon, "é")
         finally:
             other.close()
 
     async def test_its_time_is_over(self, platform: Platform) -> None:
         before = int(time.time()) - 1
-        signature = await Signer(platform).sign("a/b", before)
-        assert not await Signer(platform).check("a/b", before, signature)
+        signature = (await ready_signer(platform)).sign("a/b", before)
+        assert not (await ready_signer(platform)).check("a/b", before, signature)

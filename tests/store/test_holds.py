@@ -9,7 +9,7 @@ import pytest
 
 from paddock.errors import ModelNotFound
 from paddock.gateway.sync import Sync
-from paddock.inference.routing import Routes
+from paddock.inference.routing import Directory
 from paddock.schemas.own import CreateDeployment
 from paddock.services import deployments, holds, work
 from paddock.services.deployments import LOCAL
@@ -148,8 +148,9 @@ class TestOwn:
         await here.until("ready", 1, own_name(held.id))
 
     async def test_is_found_by_its_id_only(self, here: Yard) -> None:
-        routes = Routes()
-        sync = Sync(here.platform, routes, "another")
+        directory = Directory()
+        routes = directory.of(LOCAL)
+        sync = Sync(here.platform, directory, "another")
         following = asyncio.create_task(sync.run())
         try:
             held = await job(here.platform)

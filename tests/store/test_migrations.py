@@ -13,26 +13,31 @@ from alembic.script import ScriptDirectory
 
 from paddock.errors import StartupError
 from paddock.store import migrate
+from paddock.store.database import Database
+from paddock.store.ledger import Ledger
+from paddock.store.ledger_tables import LedgerBase
 from paddock.store.sessions import Store
 from paddock.store.tables import Base
+from paddock.store.webhook_tables import WebhookRow
+from tests.store.fakes import ledger_beside
 
 
-def engine_of(store: Store) -> sa.Engine:
-    return store._engine
+def engine_of(database: Database) -> sa.Engine:
+    return database._engine
 
 
 class TestMigrations:
     def test_the_newest_is_the_one_that_the_code_names(self) -> None:
         config = Config()
         config.set_main_option("script_location", "paddock:store/migrations")
-        assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+        assert ScriptDirectory.from_config(config).get_heads() == [migrate.STORE.head]
 
     def test_they_make_the_tables_of_the_code(self, empty: str) -> None:
         store = Store(empty)
         try:
             with engine_of(store).connect() as connection:
                 context = MigrationContext.configure(connection, opts={"compare_server_default": True})
-                assert compare_metadata(context, Base.metadata) == []
+                assert compare_metadata(context, WebhookRow.metadata) == []
                 assert sorted(_unique(connection)) == [
                     "adapters_by_name",
                     "deployments_by_name",
@@ -56,6 +61,45 @@ class TestMigrations:
         store.close()
         with pytest.raises(StartupError, match=r"version 9999.*install a newer Paddock"):
             Store(url)
+
+
+class TestLedger:
+    def test_the_newest_is_the_one_that_the_code_names(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", "paddock:store/ledger_migrations")
+        assert ScriptDirectory.from_config(config).get_heads() == [migrate.LEDGER.head]
+
+    def test_they_make_the_tables_of_the_code(self, empty: str) -> None:
+        ledger = Ledger(empty)
+        ledger.open()
+        try:
+            with engine_of(ledger).connect() as connection:
+                options = {"compare_server_default": True, "version_table": migrate.LEDGER.table}
+                context = MigrationContext.configure(connection, opts=options)
+                assert compare_metadata(context, LedgerBase.metadata) == []
+        finally:
+            ledger.close()
+
+    def test_both_chains_live_in_one_database(self, empty: str) -> None:
+        store, ledger = Store(empty), Ledger(empty)
+        try:
+            ledger.open()
+            ledger.open()
+            with engine_of(ledger).connect() as connection:
+                names = set(sa.inspect(connection).get_table_names())
+            assert names >= {"alembic_version", "ledger_version", "deployments", "usage_requests"}
+        finally:
+            store.close()
+            ledger.close()
+
+    def test_a_ledger_of_a_newer_version_is_refused(self, url: str, tmp_path: Path) -> None:
+        store = Store(url)
+        ledger = ledger_beside(store, tmp_path)
+        store.close()
+        with engine_of(ledger).begin() as connection:
+            connection.execute(sa.text("UPDATE ledger_version SET version_num = '9999'"))
+        with pytest.raises(StartupError, match=r"the ledger has version 9999.*install a newer Paddock"):
+            ledger.open()
 
 
 class TestOpen:

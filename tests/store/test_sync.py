@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from paddock.gateway.sync import Sync
-from paddock.inference.routing import Deployment, Routes
+from paddock.inference.routing import Deployment, Directory
 from paddock.services import gateways, replicas
+from paddock.services.deployments import LOCAL
 from paddock.services.gateways import Gateways
 from paddock.services.platform import Platform
 from paddock.store.sessions import ChangeSession
@@ -23,8 +24,9 @@ class Followed:
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self.routes = Routes()
-        self.sync = Sync(platform, self.routes, HERE)
+        directory = Directory()
+        self.routes = directory.of(LOCAL)
+        self.sync = Sync(platform, directory, HERE)
         self.running = asyncio.create_task(self.sync.run())
         self._left = False
 

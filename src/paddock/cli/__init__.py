@@ -30,6 +30,10 @@ COMMANDS = {
     "batch": "paddock.cli.batch:batch",
     "files": "paddock.cli.files:files",
     "finetune": "paddock.cli.finetune:finetune",
+    "keys": "paddock.cli.keys:keys",
+    "projects": "paddock.cli.projects:projects",
+    "usage": "paddock.cli.usage:usage",
+    "webhooks": "paddock.cli.webhooks:webhooks",
     "worker": "paddock.cli.worker:worker",
     "version": "paddock.cli.version:version",
 }

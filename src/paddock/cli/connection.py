@@ -9,11 +9,19 @@ from typing import Any
 
 from paddock import settings
 from paddock.clients.transport import Failure, Transport
-from paddock.errors import NotFound, PaddockError, RateLimited, StartupError, Unavailable
+from paddock.errors import (
+    NotFound,
+    PaddockError,
+    RateLimited,
+    StartupError,
+    Unauthorized,
+    Unavailable,
+)
 
 JSON = dict[str, Any]
 # What a command may want to tell apart.
 _KINDS: dict[int, type[PaddockError]] = {
+    401: Unauthorized,
     404: NotFound,
     429: RateLimited,
     502: Unavailable,
@@ -37,8 +45,8 @@ class Connection:
 
 def connect(base_url: str | None, api_key: str | None, mount: str) -> Connection:
     """Opens nothing yet. The transport raises `PaddockError` with a line for a person when a request fails:
-    `NotFound`, `RateLimited` or `Unavailable` where the server answers so, and with the code `connection` or
-    `timeout` where it does not answer.
+    `Unauthorized`, `NotFound`, `RateLimited` or `Unavailable` where the server answers so, and with the code
+    `connection` or `timeout` where it does not answer.
 
     Args:
         mount: the path of the dialect, such as `/v1`.

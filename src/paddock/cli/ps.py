@@ -13,7 +13,7 @@ from paddock.cli.deployments_api import DeploymentsApi
 from paddock.cli.options import server_options
 from paddock.cli.output import dump_json
 from paddock.cli.start_progress import STEPS, furthest
-from paddock.cli.tables import age, table
+from paddock.cli.tables import age, money, table
 
 JSON = dict[str, Any]
 WATCH_SECONDS = 1.0
@@ -28,7 +28,7 @@ def ps(all_of_them: bool, as_json: bool, watch: bool, base_url: str | None, api_
     """List the deployments.
 
     READY is how many replicas answer, WORKERS how many there may be. A deployment that starts shows its step
-    of five.
+    of five. COST is what the hardware of its replicas cost so far, where hardware has a price.
 
     \b
     Examples:
@@ -63,6 +63,7 @@ def lines(deployments: list[JSON], now: float) -> list[str]:
             "READY": [str(sum(each["state"] == "ready" for each in one["replicas"])) for one in deployments],
             "WORKERS": [workers(one) for one in deployments],
             "HARDWARE": [str(one["hardware_type"]) for one in deployments],
+            "COST": costs(deployments),
             "AGE": [age(one["created_at"], now) for one in deployments],
             "REASON": [str(one["reason"]) for one in deployments],
         }
@@ -76,6 +77,14 @@ def status(deployment: JSON) -> str:
     if said == "starting" and replica is not None:
         said += f" {replica['step']}/{len(STEPS)}"
     return f"{said}, serving" if deployment["serving"] and deployment["status"] != "ready" else said
+
+
+def costs(deployments: list[JSON]) -> list[str]:
+    """`1.24 EUR`; nothing if nothing costs anything, as where the hardware has no prices."""
+    found = [one.get("cost") for one in deployments]
+    if not any(cost and cost["amount"] for cost in found):
+        return [""] * len(found)
+    return [f"{money(cost['amount'])} {cost['currency']}" if cost else "?" for cost in found]
 
 
 def workers(deployment: JSON) -> str:

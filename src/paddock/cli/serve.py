@@ -42,6 +42,15 @@ from paddock import settings as settings_module
     "--public-url", metavar="URL", help="Address by which clients reach this server, for URLs in answers."
 )
 @click.option(
+    "--require-keys", is_flag=True, default=None, help="Answer nobody without a key, on loopback neither."
+)
+@click.option(
+    "--allow-anonymous",
+    is_flag=True,
+    default=None,
+    help="Answer anybody without a key, also on an address that others reach.",
+)
+@click.option(
     "--allow-path",
     metavar="FOLDER",
     multiple=True,
@@ -65,6 +74,7 @@ def serve(
     Examples:
       paddock serve
       paddock serve ~/models/Qwen3-0.6B --port 9000
+      paddock serve --host 0.0.0.0 --require-keys
       paddock serve --workers 4 --database-url postgresql://paddock@db/paddock
       paddock serve --attach big=http://10.0.0.5:8000/v1
     """

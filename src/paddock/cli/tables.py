@@ -1,4 +1,4 @@
-"""Aligned columns, and sizes and times as a person reads them."""
+"""Aligned columns, and sizes, money and times as a person reads them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def size(number: float) -> str:
             break
         number /= 1024
     return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+
+
+def money(amount: float) -> str:
+    """`1.24`, and of less than 1 what there is of it: `0.0012`, `<0.0001`."""
+    if 0 < amount < 0.0001:
+        return "<0.0001"
+    return f"{amount:.2f}" if amount >= 1 or not amount else f"{amount:.4f}"
 
 
 def duration(seconds: float) -> str:

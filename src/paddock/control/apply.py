@@ -255,7 +255,6 @@ def _place(session: ChangeSession, view: View, one: News, outcome: Outcome) -> N
 
 
 def order_of(session: Session, row: DeploymentRow, one: ReplicaRow, gpus: tuple[int, ...] = ()) -> Order:
-    beside = () if row.origin == holds.ORIGIN else adapters.of_model(session, row.project, row.source)
     return Order(
         replica_id=one.id,
         deployment_id=row.id,
@@ -267,7 +266,7 @@ def order_of(session: Session, row: DeploymentRow, one: ReplicaRow, gpus: tuple[
         options=dict(row.options),
         key=one.key,
         gpus=gpus,
-        adapters=tuple(beside),
+        adapters=tuple(adapters.beside(session, row)),
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 
 from paddock.control.apply import Order, Outcome, View, is_due, order_of, step
 from paddock.control.life import LEASE, Life
+from paddock.control.meter import Meter
 from paddock.control.presence import Presence
 from paddock.errors import Fenced, PaddockError
 from paddock.runners.runner import Runner, Running
@@ -47,6 +48,7 @@ class Controller:
         self._runner = runner
         self._presence = presence
         self._fence = 0
+        self._died_at: float | None = None
         self._nodes: list[Node] = []
         self._lives: dict[str, Life] = {}
         self._peaks: dict[str, deque[tuple[float, int]]] = {}
@@ -95,6 +97,8 @@ class Controller:
                 fence = await self._store.change(partial(self._try, gone=gone))
                 if fence is not None:
                     self._fence = fence
+                    is_other = held is not None and held[0] != self._presence.identity
+                    self._died_at = held[1] - leases.SECONDS if held is not None and is_other else None
                     return
             self._led.set()
             await asyncio.sleep(STANDBY_SECONDS)
@@ -133,7 +137,10 @@ class Controller:
                     one.fence = self._fence
                     orders.append(order_of(session, row, one))
                 else:
+                    last_sign = max(self._died_at or now, one.state_at)
                     replicas.end(session, row, one, "stopped", "its server ended", now)
+                    # Nobody pays for the time in which there was no server.
+                    one.ended_at = last_sign
                 row.revision, row.attention = session.revision, True
             # Whoever starts the server again wants it tried again.
             session.execute(
@@ -153,15 +160,16 @@ class Controller:
         self._led.set()
         renewing = asyncio.create_task(self._renew())
         passing = asyncio.create_task(self._passes())
+        metering = asyncio.create_task(Meter(self._platform).run())
         try:
             await asyncio.wait({renewing, passing}, return_when=asyncio.FIRST_COMPLETED)
             for task in (renewing, passing):
                 if task.done():
                     task.result()
         finally:
-            for task in (renewing, passing):
+            for task in (renewing, passing, metering):
                 task.cancel()
-            await asyncio.gather(renewing, passing, return_exceptions=True)
+            await asyncio.gather(renewing, passing, metering, return_exceptions=True)
 
     async def _renew(self) -> None:
         while True:

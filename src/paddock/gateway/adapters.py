@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from paddock.errors import StartupError
 from paddock.inference.deployment import Deployment
-from paddock.inference.routing import Routes
+from paddock.inference.routing import Directory, Routes
 from paddock.services.serving import Served, ServedAdapter
 
 log = logging.getLogger(__name__)
@@ -17,13 +17,15 @@ log = logging.getLogger(__name__)
 class Adapters:
     """
     Args:
+        directory: each adapter is found in its project only.
         wake: called with the deployment of an adapter when a request begins to wait for an engine.
     """
 
-    def __init__(self, routes: Routes, wake: Callable[[Deployment], None]) -> None:
-        self._routes = routes
+    def __init__(self, directory: Directory, wake: Callable[[Deployment], None]) -> None:
+        self._directory = directory
         self._wake = wake
         self._known: dict[str, Deployment] = {}
+        self._routes: dict[str, Routes] = {}
         # By the adapter, then by the deployment that serves it, in the order in which these became known.
         self._bases: defaultdict[str, dict[str, tuple[Deployment, ServedAdapter]]] = defaultdict(dict)
 
@@ -46,7 +48,7 @@ class Adapters:
         if not bases:
             del self._bases[identity]
             if (gone := self._known.pop(identity, None)) is not None:
-                self._routes.remove(gone)
+                self._routes.pop(identity).remove(gone)
                 _move(gone, None)
                 gone.problem, gone.wakes = "it was deleted", False
                 gone.set_replicas([])
@@ -73,12 +75,13 @@ class Adapters:
 
         adapted.on_wait = wake
         self._known[adapter.id] = adapted
+        routes = self._routes[adapter.id] = self._directory.of(adapter.project)
         try:
-            self._routes.add(adapted)
+            routes.add(adapted)
         except StartupError as error:
             # Somebody named a deployment so while it was learned: that one keeps the name.
             log.warning("the adapter %s is found by its id only: %s", adapter.id, error.message)
-            self._routes.add_hidden(adapted)
+            routes.add_hidden(adapted)
         return adapted
 
 

@@ -10,11 +10,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from paddock.errors import MethodNotAllowed, NotFound, PaddockError, Unavailable
+from paddock.errors import (
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    PaddockError,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+)
 from paddock.gateway.access_log import AccessLog
+from paddock.gateway.accounts import Accounts
 from paddock.gateway.head import new_headers
 from paddock.gateway.http import BadHttp, Request, Response, decoded_path
+from paddock.gateway.keyring import Keyring
 from paddock.gateway.metrics import Metrics
+from paddock.services.keys import ADMIN, MANAGE, Key
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +33,7 @@ Endpoint = Callable[[Request], Awaitable[Response | None]]
 """Answers with a response, or with None when it has streamed one itself."""
 
 ErrorBody = Callable[[PaddockError], bytes]
+PUBLIC, ANY_KEY = "public", "any key"
 CLIENT_GONE = 499
 """nginx's number for a caller that closed the connection before the answer; only logs and metrics see it."""
 
@@ -34,6 +46,8 @@ class Route:
     more text of its own is meant: `/deployments/{name}/logs` before `/deployments/{name}`.
 
     Attributes:
+        scope: what a key must be good for: `inference`, `manage` or `admin`; `ANY_KEY`, or `PUBLIC` for what
+            needs none. By default any key may look, and one for `manage` may change something.
         always: answered while the server is starting or draining too.
         receives: the endpoint is called when the head has come (a small body is waited for), and reads the
             body by `Request.pieces`, which sets its limit; `max_body` does not hold.
@@ -48,6 +62,7 @@ class Route:
     pattern: str
     endpoint: Endpoint
     summary: str
+    scope: str = ""
     always: bool = False
     receives: bool = False
     logged: bool = True
@@ -55,6 +70,10 @@ class Route:
     example: dict[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
     answer: Any = None
+
+    @property
+    def needs(self) -> str:
+        return self.scope or (ANY_KEY if self.method == "GET" else MANAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +112,19 @@ class App:
         in_flight: requests being answered.
     """
 
-    def __init__(self, mounts: Sequence[Mount], metrics: Metrics, access_log: AccessLog | None) -> None:
+    def __init__(
+        self,
+        mounts: Sequence[Mount],
+        metrics: Metrics,
+        access_log: AccessLog | None,
+        keyring: Keyring | None = None,
+        accounts: Accounts | None = None,
+    ) -> None:
         self.mounts = sorted(mounts, key=lambda mount: len(mount.prefix), reverse=True)
         self.metrics = metrics
         self.access_log = access_log
+        self.keyring = keyring or Keyring()
+        self.accounts = accounts
         self.refusal: Unavailable | None = None
         self.in_flight = 0
         self._exact: dict[str, dict[str, tuple[Mount, Route]]] = {}
@@ -117,14 +145,18 @@ class App:
             record.logged = route.logged
             if self.refusal is not None and not route.always:
                 raise self.refusal
+            request.key = self._admitted(request, route)
+            request.accounts = self.accounts
             response = await route.endpoint(request)
         except asyncio.CancelledError:
             record.status = CLIENT_GONE
-            record.outcome = record.outcome or "cancelled"
+            record.outcome = record.outcome or "aborted"
             raise
         except PaddockError as error:
+            record.outcome = error.code
             response = self._error(mount or self._mount(request.path), error)
         except Exception:
+            record.outcome = PaddockError.code
             log.exception("request %s failed", request.id)
             bug = PaddockError(f"an error inside Paddock; its log tells more under request id {request.id}")
             response = self._error(mount or self._mount(request.path), bug)
@@ -193,6 +225,24 @@ class App:
                 return pattern.methods, match.groupdict()
         return {}, {}
 
+    def _admitted(self, request: Request, route: Route) -> Key:
+        """Whom the request comes from.
+
+        Raises:
+            Unauthorized: its key does not work, or it has none and needs one.
+            Forbidden: its key is not good for this.
+        """
+        scope = route.needs
+        if scope is PUBLIC:
+            return self.keyring.find_or_nobody(request.headers)
+        key = self.keyring.find(request.headers)
+        if scope in key.scopes or scope is ANY_KEY or ADMIN in key.scopes:
+            return key
+        raise Forbidden(
+            f"the API key {key.name!r} is not for this: it needs the scope {scope!r} and has"
+            f" {', '.join(sorted(key.scopes))}"
+        )
+
     def _mount(self, path: str) -> Mount:
         return next((mount for mount in self.mounts if path.startswith(mount.prefix)), self.mounts[-1])
 
@@ -200,6 +250,10 @@ class App:
         headers = b""
         if error.retry_after is not None:
             headers = new_headers(("retry-after", max(1, round(error.retry_after))))
+        if isinstance(error, Unauthorized):
+            headers += b"www-authenticate: Bearer\r\n"
+        if isinstance(error, RateLimited):
+            headers += error.headers
         if isinstance(error, MethodNotAllowed):
             headers += new_headers(("allow", error.message.rsplit("takes ", 1)[-1]))
         return Response(mount.error_body(error), error.status, headers=headers)
@@ -211,13 +265,14 @@ class App:
             return
         request.connection.respond(
             response.status,
-            b"content-type: %b\r\nx-request-id: %b\r\n%b"
-            % (response.content_type, request.id.encode(), response.headers),
+            b"content-type: %b\r\n%b%b" % (response.content_type, request.answer_headers, response.headers),
             response.body,
         )
 
     def _account(self, request: Request) -> None:
         seconds = time.perf_counter() - request.started
+        if request.accounts is not None:
+            request.accounts.settle(request, seconds)
         self.metrics.observe(request.record, seconds)
         if self.access_log is not None and request.record.logged:
             self.access_log.write(request, seconds)

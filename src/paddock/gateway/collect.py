@@ -12,6 +12,7 @@ from typing import Any
 
 from paddock.engines.llama_cpp.stops import pop_stop
 from paddock.gateway.sse import parse_event, prompt_progress
+from paddock.gateway.tokens import holds_token
 from paddock.inference.relay import broken_answer
 
 JSON = dict[str, Any]
@@ -24,7 +25,7 @@ class Collector:
     Attributes:
         usage: the engine's usage object, once it came.
         prompt_tokens: length of the prompt, known before the first token.
-        pieces: content chunks so far.
+        pieces: tokens so far.
     """
 
     def __init__(self, chat: bool) -> None:
@@ -81,7 +82,7 @@ class Collector:
             self._head = {name: chunk[name] for name in _HEAD if name in chunk}
         stop = pop_stop(chunk)
         for raw in chunk.get("choices") or ():
-            self.pieces += 1
+            self.pieces += holds_token(raw)
             choice = self._choices.get(raw.get("index", 0))
             if choice is None:
                 choice = self._choices[raw.get("index", 0)] = _Choice()

@@ -18,7 +18,7 @@ class Counted(Protocol):
     Attributes:
         usage: the engine's usage object, once it came.
         prompt_tokens: length of the prompt, if the engine tells before the first token.
-        pieces: content chunks that came.
+        pieces: tokens that came, of a cut-off stream the only count that there is.
     """
 
     usage: JSON | None
@@ -33,10 +33,10 @@ def count(record: Record, usage: Any) -> None:
         record.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
 
 
-def count_parts(record: Record, parts: Sequence[Counted], *, chat: bool, choices_each: int = 1) -> None:
-    """Also of parts that were cut short: each piece held a token, but the first of a chat the role."""
+def count_parts(record: Record, parts: Sequence[Counted], *, choices_each: int = 1) -> None:
+    """Also of parts that were cut short."""
     counted = [
-        part.usage or {"prompt_tokens": part.prompt_tokens, "completion_tokens": max(0, part.pieces - chat)}
+        part.usage or {"prompt_tokens": part.prompt_tokens, "completion_tokens": part.pieces}
         for part in parts
     ]
     count(record, counted[0] if len(counted) == 1 else merge_usage(counted, choices_each))

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from os import urandom
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from paddock.errors import BodyTooLarge, InvalidRequest, PaddockError
@@ -14,6 +14,10 @@ from paddock.gateway.incoming import Incoming
 from paddock.inference.deployment import Deployment
 from paddock.inference.relay import Downstream
 from paddock.services.keys import ANYBODY, Key
+
+if TYPE_CHECKING:
+    from paddock.gateway.accounts import Accounts
+    from paddock.gateway.limits import Hold
 
 
 class Caller(Downstream, Protocol):
@@ -56,18 +60,24 @@ class Request:
         headers: names in lower case.
         params: what the matched route's pattern captured.
         key: whom it comes from.
+        accounts: who counts what it uses; None if nobody does.
+        hold: what it may use of its key's and its project's limits; None if they have none.
+        job: the batch that asks; empty if somebody waits for the answer.
         body: the whole body; empty if `incoming` is set.
         incoming: the body of a receiving route's request, for `pieces`.
         started: `time.perf_counter()` when the request was whole, or its head if the body is `incoming`.
     """
 
     __slots__ = (
+        "accounts",
         "body",
         "connection",
         "headers",
+        "hold",
         "http_1_1",
         "id",
         "incoming",
+        "job",
         "keep_alive",
         "key",
         "method",
@@ -102,6 +112,9 @@ class Request:
         self.id = urandom(16).hex()
         self.params: dict[str, str] = {}
         self.key: Key = ANYBODY
+        self.accounts: Accounts | None = None
+        self.hold: Hold | None = None
+        self.job = ""
         self.started = time.perf_counter()
         self.record = Record()
 
@@ -109,6 +122,12 @@ class Request:
     def project(self) -> str:
         """The project of its key: all that it finds, makes and changes is there."""
         return self.key.project
+
+    @property
+    def answer_headers(self) -> bytes:
+        """Lines that every answer to it has."""
+        lines = b"x-request-id: %b\r\n" % self.id.encode()
+        return lines if self.hold is None else lines + self.hold.headers()
 
     async def pieces(self, limit: int) -> AsyncIterator[bytes]:
         """The body in pieces of up to about 400 KB, as it comes if the route is a receiving one.
@@ -170,8 +189,9 @@ def query_values(request: Request, known: Iterable[str]) -> dict[str, str]:
 class Record:
     """What the access log, the metrics and the ledger say of a request.
 
-    `model` is what its caller calls the `deployment` that answers. Times are in seconds since `Request.started`. Token counts are the engine's own, except that of an
-    aborted stream, which counts the pieces that came.
+    `model` is what its caller calls the `deployment` that answers. Times are in seconds since
+    `Request.started`, `cost` is in billionths of the currency. Token counts are the engine's own, except that of an aborted stream, which counts the
+    pieces that came.
     """
 
     route: str = ""
@@ -185,6 +205,7 @@ class Record:
     cached_tokens: int = 0
     completion_tokens: int = 0
     first_token: float = 0.0
+    cost: int = 0
 
 
 @dataclass(slots=True)

@@ -2,72 +2,114 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from paddock.errors import PaddockError
 from paddock.gateway.counts import Counts, Histogram, Shelf
+from paddock.gateway.families import families, identity
 from paddock.gateway.http import Record
 from paddock.inference.routing import Deployment
+from paddock.services.census import Census
+from paddock.services.hardware import HardwareConfig
+
+CENSUS_SECONDS = 1.0
+PATIENCE_SECONDS = 2.0
+"""A store that does not answer in time keeps nobody from the rest."""
 
 
 class Metrics(Collector):
-    """Labels are bounded: routes are patterns, models are names that are served.
+    """Labels are bounded: routes are patterns, models are names that are served, keys are no labels.
 
     Args:
         deployments: gives what is served at the moment of asking.
+        census: looks at what the store has.
+        config: prices and their currency.
 
     Attributes:
-        shelf: where the other gateway processes of this server lay down theirs; None if there are none.
+        shelf: where the other processes of this server lay down theirs; None if there are none.
+        totals: what other parts of this process have counted so far, by its name in `families.TOTALS`.
     """
 
-    def __init__(self, deployments: Callable[[], Iterable[Deployment]]) -> None:
+    def __init__(
+        self,
+        deployments: Callable[[], Iterable[Deployment]],
+        census: Callable[[], Awaitable[Census]] | None = None,
+        config: HardwareConfig | None = None,
+    ) -> None:
         self._deployments = deployments
+        self._take_census = census
+        self._config = config or HardwareConfig()
+        self._census: Census | None = None
+        self._looked_at = -math.inf
         self._counts = Counts()
+        self.totals: dict[str, Callable[[], int]] = {}
         self.shelf: Shelf | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def observe(self, record: Record, seconds: float) -> None:
-        route, model = record.route or "unknown", record.model
+        counts, route, model = self._counts, record.route or "unknown", record.model
         key = (route, model, record.status)
-        self._counts.requests[key] = self._counts.requests.get(key, 0) + 1
-        duration = self._counts.durations.get((route, model))
+        counts.requests[key] = counts.requests.get(key, 0) + 1
+        duration = counts.durations.get((route, model))
         if duration is None:
-            duration = self._counts.durations[route, model] = Histogram()
+            duration = counts.durations[route, model] = Histogram()
         duration.add(seconds)
         if not model:
             return
         if record.first_token:
-            first = self._counts.first_tokens.get(model)
+            first = counts.first_tokens.get(model)
             if first is None:
-                first = self._counts.first_tokens[model] = Histogram()
+                first = counts.first_tokens[model] = Histogram()
             first.add(record.first_token)
+        if record.outcome and record.status == 200:
+            # Its status had gone out when it broke.
+            reason = "aborted" if record.outcome in ("aborted", "cancelled") else "error"
+            counts.broken[model, reason] = counts.broken.get((model, reason), 0) + 1
+        self.count_work(record)
+
+    def count_work(self, record: Record) -> None:
+        """What a request cost that is none of a route's, as the rows of a batch: `observe` does it too."""
+        model = record.model
         if record.prompt_tokens or record.completion_tokens:
-            tokens = self._counts.tokens.setdefault(model, [0, 0, 0])
+            tokens = self._counts.tokens.get(model)
+            if tokens is None:
+                tokens = self._counts.tokens[model] = [0, 0, 0]
             tokens[0] += record.prompt_tokens
             tokens[1] += record.completion_tokens
             tokens[2] += record.cached_tokens
+        if record.cost:
+            self._counts.costs[model] = self._counts.costs.get(model, 0) + record.cost
 
     def refused(self, status: int) -> None:
         """A request that was refused before it was whole."""
         key = ("unknown", "", status)
         self._counts.requests[key] = self._counts.requests.get(key, 0) + 1
 
+    async def refresh(self) -> None:
+        """Looks at the store, unless somebody has just done so. Without it the last look stands."""
+        now = time.monotonic()
+        if self._take_census is None or now - self._looked_at < CENSUS_SECONDS:
+            return
+        self._looked_at = now
+        with contextlib.suppress(PaddockError, TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                self._census = await self._take_census()
+
     def render(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(self._registry)
 
     def lay_down(self) -> None:
-        """Lets the other gateway processes have what this one has counted."""
+        """Lets the other processes have what this one has counted."""
         if self.shelf is not None:
             with contextlib.suppress(OSError):
                 self.shelf.lay_down(self._now())
@@ -77,57 +119,12 @@ class Metrics(Collector):
         if self.shelf is not None:
             self.lay_down()
             counts = self.shelf.all()
-        requests = CounterMetricFamily(
-            "paddock_requests",
-            "Requests answered; status 499: the caller left.",
-            labels=["route", "model", "status"],
-        )
-        for (route, model, status), count in counts.requests.items():
-            requests.add_metric([route, model, str(status)], count)
-        yield requests
-        durations = HistogramMetricFamily(
-            "paddock_request_duration_seconds",
-            "From the whole request to the whole answer.",
-            labels=["route", "model"],
-        )
-        for (route, model), histogram in counts.durations.items():
-            durations.add_metric([route, model], histogram.buckets(), histogram.total)
-        yield durations
-        first = HistogramMetricFamily(
-            "paddock_time_to_first_token_seconds", "Of streamed answers.", labels=["model"]
-        )
-        for model, histogram in counts.first_tokens.items():
-            first.add_metric([model], histogram.buckets(), histogram.total)
-        yield first
-        for index, (kind, doc) in enumerate(
-            (
-                ("prompt", "Tokens of prompts."),
-                ("completion", "Tokens generated."),
-                ("cached_prompt", "Tokens of prompts that the engine had cached."),
-            )
-        ):
-            tokens = CounterMetricFamily(f"paddock_{kind}_tokens", doc, labels=["model"])
-            for model, three in counts.tokens.items():
-                tokens.add_metric([model], three[index])
-            yield tokens
-        ready = GaugeMetricFamily("paddock_replicas_ready", "Engines that take requests.", labels=["model"])
-        in_flight = GaugeMetricFamily(
-            "paddock_requests_in_flight", "Requests at an engine now.", labels=["model"]
-        )
-        for deployment in self._deployments():
-            if deployment.asleep:
-                # There may be ten thousand, and 0 is what they are meant to have.
-                continue
-            ready.add_metric([deployment.name], len(deployment.replicas))
-        for model, count in counts.in_flight.items():
-            in_flight.add_metric([model], count)
-        yield ready
-        yield in_flight
+        yield from families(counts, self._deployments(), self._census, self._config)
 
     def _now(self) -> Counts:
-        self._counts.in_flight = {
-            deployment.name: sum(replica.in_flight for replica in deployment.replicas)
-            for deployment in self._deployments()
-            if not deployment.asleep
-        }
-        return self._counts
+        counts = self._counts
+        awake = [one for one in self._deployments() if not one.asleep]
+        counts.in_flight = {identity(one): one.in_flight for one in awake if one.in_flight}
+        counts.waiting = {identity(one): one.waiting for one in awake if one.waiting}
+        counts.totals = {name: read() for name, read in self.totals.items()}
+        return counts

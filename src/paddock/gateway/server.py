@@ -56,6 +56,9 @@ class HttpServer:
         max_body: largest body in bytes of a request that the handler does not receive.
         receives: tells the requests that are handed over with their head; the handler reads their `pieces`
             and sets their limit.
+
+    Attributes:
+        leaving: what still runs for callers that have left.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class HttpServer:
         self.receives = receives
         self.small_body = min(SMALL_BODY, max_body)
         self.connections: set[Connection] = set()
+        self.leaving: set[asyncio.Task[None]] = set()
         self.date = b""
         self.draining = False
         self._server: asyncio.Server | None = None
@@ -94,12 +98,13 @@ class HttpServer:
         self.draining = True
 
     async def close(self) -> None:
-        """Stops listening and ends every connection."""
+        """Stops listening and ends every connection; returns when what they had running has ended."""
         if self._clock is not None:
             self._clock.cancel()
         if self._server is not None:
             self._server.close()
         tasks = [connection.task for connection in self.connections if connection.task is not None]
+        tasks += self.leaving
         for connection in list(self.connections):
             connection.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -295,6 +300,9 @@ class Connection(asyncio.Protocol):
         self.server.connections.discard(self)
         self._queue.clear()
         if self.task is not None:
+            # It may take a moment to count what was made for the caller.
+            self.server.leaving.add(self.task)
+            self.task.add_done_callback(self.server.leaving.discard)
             self.task.cancel()
 
     def pause_writing(self) -> None:

@@ -13,7 +13,7 @@ from paddock.gateway.engine_errors import engine_error
 
 JSON = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
-HEADERS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\nx-request-id: %b\r\n"
+HEADERS = b"content-type: text/event-stream\r\ncache-control: no-cache\r\n%b"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Keeps a gateway's routes as the store has them, and tells the controller what this gateway has to do."""
+"""Keeps a gateway's routes and keys as the store has them, and tells the controller what it has to do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import logging
 import math
 import time
 
+from sqlalchemy.orm import Session
+
 from paddock.errors import PaddockError
 from paddock.gateway.adapters import Adapters
+from paddock.gateway.callbacks import callback
+from paddock.gateway.keyring import ChangedKeys, Keyring, changed_keys
 from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.pace import Pace
-from paddock.inference.routing import Routes
+from paddock.inference.routing import Directory
 from paddock.inference.turns import Turns
 from paddock.inference.upstream import Upstream
 from paddock.services import gateways
@@ -31,21 +35,31 @@ HEARTBEAT_SECONDS = 1.0
 class Sync:
     """
     Args:
+        keyring: the keys, kept as the store has them too; None in a process that asks for nobody's.
         identity: this gateway's, unique.
         processes: how many gateways share the engines.
     """
 
-    def __init__(self, platform: Platform, routes: Routes, identity: str, processes: int = 1) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        directory: Directory,
+        identity: str,
+        processes: int = 1,
+        keyring: Keyring | None = None,
+    ) -> None:
         self._platform = platform
         self._store = platform.store
-        self._routes = routes
+        self._directory = directory
+        self._keyring = keyring
+        self._known: dict[str, Deployment] = {}
         self._identity = identity
         self._processes = processes
         self._seen = -1
         self._live: dict[str, Deployment] = {}
         self._used: dict[str, float] = {}
         self._leaving: list[Replica] = []
-        self._adapters = Adapters(routes, self._wake)
+        self._adapters = Adapters(directory, self._wake)
         self._bell = asyncio.Event()
         # What was read first must be applied first.
         self._catching_up = asyncio.Lock()
@@ -62,7 +76,9 @@ class Sync:
         """
         async with self._catching_up:
             seen = self._seen
-            newest, changed = await self._store.read(lambda session: changed_since(session, seen))
+            newest, changed, keys = await self._store.read(lambda session: self._look_at(session, seen))
+            if self._keyring is not None:
+                self._keyring.follow(keys)
             for served in changed:
                 self._apply(served)
             self._seen = newest
@@ -103,27 +119,38 @@ class Sync:
 
     # ---- from the store
 
+    def _look_at(self, session: Session, seen: int) -> tuple[int, list[Served], ChangedKeys | None]:
+        newest, changed = changed_since(session, seen)
+        if newest == seen or self._keyring is None:
+            return newest, changed, None
+        return newest, changed, changed_keys(session, seen)
+
     def _apply(self, served: Served) -> None:
-        deployment = self._routes.by_id(served.id)
+        routes = self._directory.public if served.public else self._directory.of(served.project)
+        deployment = self._known.get(served.id)
         if served.gone:
             if deployment is not None:
-                self._routes.remove(deployment)
+                del self._known[served.id]
+                routes.remove(deployment)
                 self._set_replicas(deployment, [])
                 self._adapters.follow(deployment, served)
                 self._live.pop(served.id, None)
             return
         if deployment is None:
-            deployment = self._new(served)
+            deployment = self._known[served.id] = self._new(served)
             if served.hidden:
-                self._routes.add_hidden(deployment)
+                routes.add_hidden(deployment)
             else:
-                self._routes.add(deployment)
+                routes.add(deployment)
         elif deployment.model != served.model and not served.hidden:
             # The same object, for requests may be waiting at it.
-            self._routes.remove(deployment)
+            routes.remove(deployment)
             deployment.model = served.model
-            self._routes.add(deployment)
+            routes.add(deployment)
         _describe(deployment, served, self._processes)
+        if served.callback != (deployment.callback is not None):
+            tell = callback(self._platform, served.project, served.id)
+            deployment.callback = tell if served.callback else None
         known = {replica.id: replica for replica in deployment.replicas}
         self._set_replicas(
             deployment, [known.get(one.id) or self._replica(one, served) for one in served.replicas]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +15,10 @@ from paddock.errors import PaddockError
 from paddock.gateway.collect import Collector, merge_answers
 from paddock.gateway.counting import count, count_parts
 from paddock.gateway.http import Request
+from paddock.gateway.metered import Meter, MeteredCollector
 from paddock.inference import relay
+from paddock.inference.connection import Body
+from paddock.inference.relay import Collecting
 from paddock.inference.routing import Deployment
 
 JSON = dict[str, Any]
@@ -51,7 +55,13 @@ async def fetch(request: Request, deployment: Deployment, plan: Plan, *, chat: b
     Raises:
         As `answer`.
     """
-    raw = await relay.fetch(deployment, path(chat), plan.parts[0].body)
+    came = Body()
+    try:
+        raw = await relay.fetch(deployment, path(chat), plan.parts[0].body, into=came)
+    except asyncio.CancelledError:
+        with contextlib.suppress(PaddockError):
+            count(request.record, _load(came.data).get("usage"))
+        raise
     parsed = _load(raw)
     count(request.record, parsed.get("usage"))
     return raw, parsed
@@ -67,17 +77,28 @@ async def collect(request: Request, deployment: Deployment, plan: Plan, *, chat:
     try:
         await gather(
             [
-                relay.collect(deployment, path(chat), part.body, collector)
-                for part, collector in zip(plan.parts, collectors, strict=True)
+                relay.collect(deployment, path(chat), part.body, into)
+                for part, into in zip(
+                    plan.parts, _metered(request, deployment, plan, collectors), strict=True
+                )
             ]
         )
         whole = [collector.answer() for collector in collectors]
     except BaseException:
-        count_parts(request.record, collectors, chat=chat, choices_each=plan.choices_each)
+        count_parts(request.record, collectors, choices_each=plan.choices_each)
         raise
     merged = whole[0] if len(whole) == 1 else merge_answers(whole, plan.choices_each)
     count(request.record, merged.get("usage"))
     return merged
+
+
+def _metered(
+    request: Request, deployment: Deployment, plan: Plan, collectors: Sequence[Collector]
+) -> Sequence[Collecting]:
+    if request.hold is None:
+        return collectors
+    meter = Meter(request, deployment, collectors, plan.choices_each)
+    return [MeteredCollector(one, meter) for one in collectors]
 
 
 async def gather(awaitables: list[Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -13,6 +14,10 @@ import httptools
 
 from paddock.errors import EngineFailed, EngineLost
 from paddock.inference.gather import LOOK_SECONDS, Gather, LowWater
+
+
+REST_SECONDS = 1.0
+"""How long an engine that was told that nobody waits may take to close the connection."""
 
 
 class Sink(Protocol):
@@ -29,6 +34,10 @@ class Body:
     __slots__ = ("_parts", "headers", "status")
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Another engine begins anew: what came so far is void."""
         self.status = 0
         self.headers: Mapping[bytes, bytes] = {}
         self._parts: list[bytes] = []
@@ -92,8 +101,9 @@ class Pool:
 
     def close(self) -> None:
         """Ends idle connections at once, and those in use with an error to their callers."""
-        for connection in [*self.idle, *self.in_flight]:
+        for connection in self.in_flight:
             connection.take_rest()
+        for connection in [*self.idle, *self.in_flight]:
             connection.transport.abort()
         self.idle.clear()
 
@@ -121,6 +131,7 @@ class Connection(asyncio.Protocol):
         "_counted_from",
         "_done",
         "_gather",
+        "_given_up",
         "_headers",
         "_low_water",
         "_parser",
@@ -147,6 +158,7 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._until_close = False
         self._paused = False
+        self._given_up = False
         self.reusable = False
         self.touched = 0.0
 
@@ -180,18 +192,41 @@ class Connection(asyncio.Protocol):
         if self._gather is None or self.touched < now - self._gather.seconds:
             self._release_pieces()
 
-    def take_rest(self) -> None:
-        """Reads what has gathered, for the count of an answer that is given up."""
-        if self not in self._pool.gathering or self.transport.is_closing():
+    async def give_up(self) -> None:
+        """Tells the engine that nobody waits any more, and takes what it has sent until it knows.
+
+        Only our side of the connection is closed: what the engine has sent is neither lost on the way nor in
+        a socket that nobody reads, so what was counted is what it sent. Over TLS, which knows no half-closed
+        connection, only what has been read counts.
+        """
+        transport = self.transport
+        if self._complete or transport.is_closing() or not transport.can_write_eof():
             return
-        descriptor = self.transport.get_extra_info("socket").fileno()
+        self._given_up = True
+        self._gather = None
+        self._release_pieces()
+        self.resume()
+        self._done = asyncio.get_running_loop().create_future()
+        transport.write_eof()
+        # However it ends, and whatever the sink says of it: nobody is left to be told.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(REST_SECONDS):
+                await self._done
+
+    def take_rest(self) -> None:
+        """Reads what lies in the socket, for the count of an answer whose connection is ended at once."""
+        transport = self.transport
+        if transport.is_closing() or not transport.can_write_eof():
+            return
+        descriptor = transport.get_extra_info("socket").fileno()
         try:
-            self.data_received(os.read(descriptor, 65536))
+            while data := os.read(descriptor, 65536):
+                self.data_received(data)
         except OSError:
             return  # nothing is left, or the engine has gone
 
     def pause(self) -> None:
-        if not self._paused and not self.transport.is_closing():
+        if not self._paused and not self._given_up and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
 

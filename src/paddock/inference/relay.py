@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 from paddock.errors import EngineFailed, EngineLost, PaddockError
+from paddock.inference import timeline
 from paddock.inference.connection import Body, Flow, Sink
 from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.gather import Gather
+from paddock.inference.timeline import ENGINE, QUEUE, WAKE, Step
 
 Result = TypeVar("Result")
 
@@ -21,6 +23,8 @@ _FOR_ONE_ANSWER = Gather(seconds=0.25, from_requests=1)
 """Nobody waits for the single pieces."""
 _FOR_A_STREAM = Gather(seconds=0.008, from_requests=4)
 """Nobody sees it: a screen shows 60 pictures a second."""
+_WAITED = 0.001
+"""Seconds; less is no waiting."""
 _ATTEMPTS = 3
 """A request that kills three engines must be what kills them."""
 
@@ -77,26 +81,29 @@ class EngineRefused(PaddockError):
         self.headers = headers
 
 
-async def fetch(deployment: Deployment, path: bytes, body: bytes, *, own_route: bool = False) -> bytes:
+async def fetch(
+    deployment: Deployment, path: bytes, body: bytes, *, own_route: bool = False, into: Body | None = None
+) -> bytes:
     """The engine's whole answer to a POST.
 
     Args:
         path: below the engine's OpenAI prefix; with `own_route` below its root.
+        into: takes the answer too; after a cancellation it has what had come by then.
 
     Raises:
         EngineRefused: it answered with an error.
         EngineFailed, EngineTimeout, Unavailable: it could not be asked, or broke off.
     """
 
-    async def attempt(replica: Replica) -> Body:
-        sink = Body()
+    sink = Body() if into is None else into
+
+    async def attempt(replica: Replica) -> None:
         if own_route:
             await replica.upstream.send(b"POST", path, body, sink)
         else:
             await _send(deployment, replica, path, body, sink)
-        return sink
 
-    sink = await _on_a_replica(deployment, body, attempt)
+    await _on_a_replica(deployment, body, attempt, sink.restart)
     if sink.status != 200:
         raise EngineRefused(sink.status, sink.data, sink.headers)
     return sink.data
@@ -166,8 +173,11 @@ async def _on_a_replica(
 ) -> Result:
     """What `attempt` gives on the replica that takes the request, or on the next one if that one is lost."""
     tried: list[Replica] = []
+    steps = timeline.steps.get()
+    if steps is not None:
+        attempt = _noted(steps, attempt)
     while True:
-        replica = deployment.take(body, tried) or await deployment.wait(body, tried)
+        replica = deployment.take(body, tried) or await _wait(deployment, body, tried)
         try:
             return await attempt(replica)
         except EngineLost:
@@ -179,6 +189,28 @@ async def _on_a_replica(
             deployment.leave(replica)
         if restart is not None:
             restart()
+
+
+async def _wait(deployment: Deployment, body: bytes, tried: list[Replica]) -> Replica:
+    steps = timeline.steps.get()
+    if steps is None:
+        return await deployment.wait(body, tried)
+    with timeline.step(steps, QUEUE if deployment.replicas else WAKE):
+        return await deployment.wait(body, tried)
+
+
+def _noted(
+    steps: list[Step], attempt: Callable[[Replica], Awaitable[Result]]
+) -> Callable[[Replica], Awaitable[Result]]:
+    async def noting(replica: Replica) -> Result:
+        with timeline.step(steps, ENGINE, replica.id or replica.upstream.base_url) as step:
+            result = await attempt(replica)
+            if isinstance(result, StreamOutcome):
+                step.first = result.first
+                step.error = result.error.code if result.error is not None else ""
+            return result
+
+    return noting
 
 
 async def _send(
@@ -196,7 +228,10 @@ async def _send(
     if replica.turns is None:
         await upstream.send(b"POST", path, body, sink, flow, gather)
         return
+    began = time.perf_counter()
     async with replica.turns.of(deployment.adapter):
+        if time.perf_counter() - began > _WAITED:
+            timeline.queued(began)
         # Without the flow: a reader who stops would hold the turn, and with it everybody else up.
         await upstream.send(b"POST", path, _adapted(deployment, replica, body), sink, gather=gather)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from paddock.errors import InvalidRequest, ModelNotFound, StartupError
 from paddock.inference.deployment import Deployment, Replica
 
-__all__ = ["Deployment", "Replica", "Routes"]
+__all__ = ["Deployment", "Directory", "Replica", "Routes"]
 
 _SHOWN = 20
 """Names that an error lists."""
@@ -19,9 +19,13 @@ class Routes:
 
     In this order: a deployment's or an adapter's name, its id, the model that it serves, the last segment of
     any of these.
+
+    Args:
+        beyond: what is found too, where there is nothing of one's own.
     """
 
-    def __init__(self, deployments: Iterable[Deployment] = ()) -> None:
+    def __init__(self, deployments: Iterable[Deployment] = (), beyond: Routes | None = None) -> None:
+        self._levels: tuple[Routes, ...] = (self,) if beyond is None else (self, beyond)
         self._by_name: dict[str, Deployment] = {}
         self._by_id: dict[str, Deployment] = {}
         self._by_model: defaultdict[str, dict[str, Deployment]] = defaultdict(dict)
@@ -63,11 +67,19 @@ class Routes:
                 del index[key]
 
     def all(self) -> list[Deployment]:
-        """All that are not stopped, in the order in which they became known."""
-        return [one for one in self._by_name.values() if not one.stopped]
+        """All that are not stopped, in the order in which they became known; one's own first."""
+        found: dict[str, Deployment] = {}
+        for level in self._levels:
+            for name, one in level._by_name.items():
+                if not one.stopped:
+                    found.setdefault(name, one)
+        return list(found.values())
 
     def by_id(self, identity: str) -> Deployment | None:
-        return self._by_id.get(identity)
+        for level in self._levels:
+            if (found := level._by_id.get(identity)) is not None:
+                return found
+        return None
 
     def resolve(self, model: str) -> Deployment:
         """The deployment that `model` means.
@@ -76,14 +88,19 @@ class Routes:
             ModelNotFound: nothing is called so; the message lists what is served.
             InvalidRequest: several are.
         """
-        exact = self._by_name.get(model) or self._by_id.get(model)
-        if exact is not None:
-            return exact
-        found = self._serving(self._by_model, model)
+        for level in self._levels:
+            exact = level._by_name.get(model) or level._by_id.get(model)
+            if exact is not None:
+                return exact
+        found = self._first(lambda level: level._serving(level._by_model, model))
         if not found and _is_short(model):
             # `other-org/foal` is another model, not a short name of `paddock/foal`.
             last = _last_segment(model)
-            found = self._serving(self._by_segment, last) or self._serving(self._by_model_segment, last)
+            found = self._first(
+                lambda level: (
+                    level._serving(level._by_segment, last) or level._serving(level._by_model_segment, last)
+                )
+            )
         if len(found) == 1:
             return found[0]
         if found:
@@ -104,6 +121,10 @@ class Routes:
             keys.append((self._by_model_segment, _last_segment(deployment.model)))
         return keys
 
+    def _first(self, look: Callable[[Routes], list[Deployment]]) -> list[Deployment]:
+        """What the first level finds that finds anything."""
+        return next((found for level in self._levels if (found := look(level))), [])
+
     def _serving(self, index: defaultdict[str, dict[str, Deployment]], key: str) -> list[Deployment]:
         """Those of the key; the stopped ones only if there are no others."""
         found = list(index[key].values()) if key and key in index else []
@@ -113,6 +134,32 @@ class Routes:
         names = sorted(one.name for one in self.all())
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return (", ".join(names[:_SHOWN]) or "none") + more
+
+
+class Directory:
+    """The served models of every project. Each finds its own, and those that are for all.
+
+    Args:
+        public: served for all: attached servers, models of the command line.
+    """
+
+    def __init__(self, public: Iterable[Deployment] = ()) -> None:
+        self.public = Routes(public)
+        self._projects: dict[str, Routes] = {}
+
+    def of(self, project: str) -> Routes:
+        """What the project can ask; the same object from now on."""
+        routes = self._projects.get(project)
+        if routes is None:
+            routes = self._projects[project] = Routes(beyond=self.public)
+        return routes
+
+    def all(self) -> list[Deployment]:
+        """Of all projects; names may occur twice."""
+        found = {id(one): one for one in self.public.all()}
+        for routes in self._projects.values():
+            found.update((id(one), one) for one in routes.all())
+        return list(found.values())
 
 
 def _last_segment(name: str) -> str:

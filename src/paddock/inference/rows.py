@@ -37,14 +37,17 @@ class Said(NamedTuple):
     tokens: int
 
 
-AskOpenAI = Callable[[str, dict[str, Any], Deployment], Awaitable[Said]]
-"""What the endpoint (`/v1/chat/completions`) answers to a body; raises `PaddockError` for its errors."""
+AskOpenAI = Callable[[Mapping[str, Any], str, dict[str, Any], Deployment], Awaitable[Said]]
+"""What the endpoint (`/v1/chat/completions`) answers to a body, of a batch that was asked for so; raises
+`PaddockError` for its errors.
+"""
 
 
 class Rows(Protocol):
     """How one dialect asks a row, and how it words what came of it.
 
-    `spec` is what was asked for, `row` a line of the batch, `number` its place from 0.
+    `spec` is what was asked for, and whose it is (`job`, `project`, `key_id`); `row` a line of the batch,
+    `number` its place from 0.
     """
 
     async def ask(self, spec: Mapping[str, Any], deployment: Deployment, row: bytes, number: int) -> Answer:

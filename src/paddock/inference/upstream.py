@@ -13,6 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 from paddock.errors import EngineLost, EngineTimeout
+from paddock.inference import timeline
 from paddock.inference.connection import ClosedUnused, Connection, Flow, Pool, Sink
 from paddock.inference.gather import AVAILABLE, Gather
 
@@ -80,7 +81,8 @@ class Upstream:
         Args:
             gather: how the pieces of a stream may gather, if the engine is one of those that allow it.
 
-        Cancelling the call closes the connection, by which the engine learns that nobody waits.
+        Cancelling the call tells the engine that nobody waits; what it has sent until then goes into `sink`,
+        for which the call may last a second longer. A second cancellation ends it at once.
 
         Raises:
             EngineFailed: no connection, or it broke before the answer was whole.
@@ -96,7 +98,11 @@ class Upstream:
             len(body),
             body,
         )
+        waits = self.limit is not None and self.in_flight >= self.limit
+        began = time.perf_counter() if waits else 0.0
         async with self._room:
+            if waits:
+                timeline.queued(began)
             await self._send(data, sink, flow, gather)
 
     def close(self) -> None:
@@ -130,8 +136,10 @@ class Upstream:
         try:
             await connection.exchange(data, sink, gather)
         except asyncio.CancelledError:
-            connection.take_rest()
-            connection.transport.abort()
+            try:
+                await connection.give_up()
+            finally:
+                connection.transport.abort()
             raise
         except BaseException:
             connection.transport.abort()

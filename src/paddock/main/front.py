@@ -10,9 +10,11 @@ from pathlib import Path
 
 from paddock.errors import Unavailable
 from paddock.gateway.access_log import AccessLog
+from paddock.gateway.accounts import Accounts
 from paddock.gateway.app import App
 from paddock.gateway.cortecs import routes as cortecs
 from paddock.gateway.counts import Shelf
+from paddock.gateway.keyring import Keyring
 from paddock.gateway.llm_engine import routes as llm_engine
 from paddock.gateway.llm_engine.errors import ENDING
 from paddock.gateway.metrics import Metrics
@@ -22,9 +24,12 @@ from paddock.gateway.own import api as own_api
 from paddock.gateway.own.routes import mount as own_mount
 from paddock.gateway.server import HttpServer
 from paddock.gateway.sync import Sync
-from paddock.inference.routing import Deployment, Routes
+from paddock.inference.routing import Deployment, Directory
+from paddock.main.platforms import keys_required
 from paddock.main.process import cancelled
+from paddock.services import census
 from paddock.services.platform import Platform
+from paddock.services.signing import Signer
 from paddock.settings import Settings
 
 log = logging.getLogger("paddock")
@@ -33,49 +38,70 @@ SHARE_SECONDS = 1.0
 
 
 def build_gateway(
-    settings: Settings, routes: Routes, platform: Platform | None = None
+    settings: Settings, directory: Directory, platform: Platform | None = None, identity: str = ""
 ) -> tuple[App, HttpServer]:
-    """The gateway over `routes`, which may change while it runs; it is not listening yet.
+    """The gateway over what `directory` has, which may change while it runs; it is not listening yet.
 
     Args:
         platform: what deployments are managed with; without it the gateway only relays.
+        identity: of this process as a gateway.
     """
-    metrics = Metrics(routes.all)
-    dialects = openai_mounts(routes, platform)
+    keyring = Keyring(keys_required(settings), Signer(platform) if platform is not None else None)
+    metrics = new_metrics(directory, platform)
+    dialects = openai_mounts(directory, platform)
     if platform is not None:
-        second = completion_routes(routes, ending=ENDING)
+        second = completion_routes(directory, ending=ENDING)
         dialects += [
-            llm_engine.mount(routes, platform, second, lambda: app.refusal),
-            cortecs.mount(platform),
+            llm_engine.mount(directory, platform, second, lambda: app.refusal),
+            cortecs.mount(platform, keyring),
             own_api.mount(platform, lambda: http.draining),
         ]
-    own = own_mount(routes, metrics, lambda: app.refusal, dialects)
-    app = App([*dialects, own], metrics, AccessLog(sys.stdout) if settings.access_log else None)
+    own = own_mount(directory, metrics, lambda: app.refusal, dialects)
+    log_to = AccessLog(sys.stdout) if settings.access_log else None
+    accounts = Accounts(platform, keyring, identity) if platform is not None else None
+    app = App([*dialects, own], metrics, log_to, keyring, accounts)
     http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     return app, http
+
+
+def new_metrics(directory: Directory, platform: Platform | None) -> Metrics:
+    """Of a process that asks what `directory` has; without a platform only of what it counts itself."""
+    if platform is None:
+        return Metrics(directory.all)
+    return Metrics(directory.all, lambda: platform.store.read(census.take), platform.hardware)
 
 
 class Front:
     """The parts of one gateway process, in the order in which they are used and ended."""
 
-    def __init__(self, settings: Settings, routes: Routes, app: App, http: HttpServer) -> None:
+    def __init__(
+        self, settings: Settings, directory: Directory, identity: str, app: App, http: HttpServer
+    ) -> None:
         self.settings = settings
-        self.routes = routes
+        self.directory = directory
+        self.identity = identity
         self.app = app
         self.http = http
         self._sync: Sync | None = None
         self._sharing: asyncio.Task[None] | None = None
         self._syncing: asyncio.Task[None] | None = None
 
-    async def follow(self, platform: Platform, identity: str) -> None:
-        """From now on the routes are as the store has them."""
-        self._sync = Sync(platform, self.routes, identity, self.settings.workers)
+    @property
+    def accounts(self) -> Accounts:
+        assert self.app.accounts is not None, "a front has a platform"
+        return self.app.accounts
+
+    async def follow(self, platform: Platform) -> None:
+        """From now on the routes and keys are as the store has them, and what is used is written down."""
+        await self.app.keyring.ready()
+        self._sync = Sync(platform, self.directory, self.identity, self.settings.workers, self.app.keyring)
         await self._sync.catch_up()
         self._syncing = asyncio.create_task(self._sync.run())
+        self.accounts.start()
 
-    def share_metrics(self, folder: Path, identity: str) -> None:
+    def share_metrics(self, folder: Path) -> None:
         """From now on /metrics speaks for all processes that share the folder."""
-        self.app.metrics.shelf = Shelf(folder, identity)
+        self.app.metrics.shelf = Shelf(folder, self.identity)
 
         async def lay_down() -> None:
             while True:
@@ -88,7 +114,7 @@ class Front:
         """Returns once each of these deployments has a replica, or has none until somebody asks."""
         for name in names:
             while True:
-                found = [one for one in self.routes.all() if one.name == name]
+                found = [one for one in self.directory.public.all() if one.name == name]
                 if not found or found[0].replicas or found[0].asleep or not found[0].wakes:
                     break
                 await asyncio.sleep(0.01)
@@ -115,12 +141,17 @@ class Front:
             if task is not None:
                 await cancelled(task)
         self.app.metrics.lay_down()
+        await self.accounts.close()
         if self._sync is not None:
             await self._sync.close()
         if self.app.access_log is not None:
             self.app.access_log.flush()
 
 
-def new_front(settings: Settings, attached: Sequence[Deployment], platform: Platform) -> Front:
-    routes = Routes(attached)
-    return Front(settings, routes, *build_gateway(settings, routes, platform))
+def new_front(settings: Settings, attached: Sequence[Deployment], platform: Platform, identity: str) -> Front:
+    """
+    Args:
+        identity: of this process as a gateway, unique.
+    """
+    directory = Directory(attached)
+    return Front(settings, directory, identity, *build_gateway(settings, directory, platform, identity))

@@ -18,11 +18,14 @@ from paddock.control.finetunes.fine_tune import FineTunes
 from paddock.control.jobs.shift import Kind
 from paddock.control.jobs.worker import Worker
 from paddock.control.presence import Presence
+from paddock.control.webhooks.delivering import Delivering
 from paddock.errors import PaddockError, StartupError
+from paddock.gateway.accounts import Accounts
+from paddock.gateway.keyring import Keyring
 from paddock.gateway.llm_engine.batch_rows import LLMEngineRows
-from paddock.gateway.openai.batch_rows import OpenAIRows, answer
+from paddock.gateway.openai.batch_rows import OpenAIRows
 from paddock.gateway.sync import Sync
-from paddock.inference.routing import Deployment, Routes
+from paddock.inference.routing import Deployment, Directory
 from paddock.inference.rows import Rows
 from paddock.main.platforms import open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
@@ -32,6 +35,7 @@ from paddock.services import adapter_files, files, job_blobs, tuned_files
 from paddock.services.batches import spec
 from paddock.services.finetunes import spec as finetunes
 from paddock.services.platform import Platform
+from paddock.services.webhooks import outbox
 from paddock.settings import Settings
 
 log = logging.getLogger("paddock")
@@ -43,27 +47,37 @@ class Jobs:
     """Works at jobs from `start` until `close`.
 
     Args:
-        routes: what can be asked; kept as the store has it by whoever made them.
+        directory: what can be asked; kept as the store has it by whoever made it.
+        accounts: who counts what batches use; closed by whoever made them.
         identity: of this process as a gateway.
         knows: attached servers.
     """
 
     def __init__(
-        self, platform: Platform, routes: Routes, presence: Presence, identity: str, knows: Sequence[str]
+        self,
+        platform: Platform,
+        directory: Directory,
+        accounts: Accounts,
+        presence: Presence,
+        identity: str,
+        knows: Sequence[str],
     ) -> None:
         self._platform = platform
         self._traffic = Traffic(platform, identity)
-        dialects: dict[str, Rows] = {"openai": OpenAIRows()}
-        dialects |= dict.fromkeys(("llm_engine.v1", "llm_engine.v2"), LLMEngineRows(answer))
+        openai = OpenAIRows(accounts)
+        dialects: dict[str, Rows] = {"openai": openai}
+        llm_engine = LLMEngineRows(openai.answer, accounts)
+        dialects |= dict.fromkeys(("llm_engine.v1", "llm_engine.v2"), llm_engine)
         self._runner = LocalRunner(platform.settings.data_dir)
-        kinds: dict[str, Kind] = {spec.KIND: Batches(platform, routes, dialects, self._traffic)}
+        kinds: dict[str, Kind] = {spec.KIND: Batches(platform, directory, dialects, self._traffic)}
         if can_train():
             kinds[finetunes.KIND] = FineTunes(platform, self._runner)
         self._worker = Worker(platform, presence, kinds, knows, platform.settings.jobs)
+        self._delivering = Delivering(platform)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        runs = (self._worker.run(), self._traffic.run(), self._sweep())
+        runs = (self._worker.run(), self._traffic.run(), self._delivering.run(), self._sweep())
         self._tasks = [asyncio.create_task(run) for run in runs]
 
     async def close(self) -> None:
@@ -76,7 +90,7 @@ class Jobs:
     async def _sweep(self) -> None:
         """Clears away what nobody needs any more, now and then, until it is cancelled."""
         while True:
-            for part in (files, job_blobs, tuned_files, folders, adapter_files):
+            for part in (files, job_blobs, tuned_files, folders, adapter_files, outbox):
                 try:
                     await part.sweep(self._platform)
                 except PaddockError as error:
@@ -87,20 +101,24 @@ class Jobs:
 
 
 class Follower:
-    """Routes kept as the store has them, in a process that answers no requests."""
+    """Routes and keys kept as the store has them, in a process that answers no requests."""
 
     def __init__(self, platform: Platform, attached: Sequence[Deployment], identity: str) -> None:
-        self.routes = Routes(attached)
-        self._sync = Sync(platform, self.routes, identity, platform.settings.workers)
+        self.directory = Directory(attached)
+        keyring = Keyring()
+        self.accounts = Accounts(platform, keyring, identity)
+        self._sync = Sync(platform, self.directory, identity, platform.settings.workers, keyring)
         self._syncing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._sync.catch_up()
         self._syncing = asyncio.create_task(self._sync.run())
+        self.accounts.start()
 
     async def close(self) -> None:
         if self._syncing is not None:
             await cancelled(self._syncing)
+        await self.accounts.close()
         await self._sync.close()
 
 
@@ -134,7 +152,7 @@ async def _work(settings: Settings, specs: Sequence[str], announce: Callable[[st
     platform = await in_thread(lambda: open_platform(settings, (), names))
     presence = open_presence(settings)
     follower = Follower(platform, attached, presence.identity)
-    jobs = Jobs(platform, follower.routes, presence, presence.identity, names)
+    jobs = Jobs(platform, follower.directory, follower.accounts, presence, presence.identity, names)
     try:
         await follower.start()
         jobs.start()
@@ -143,7 +161,7 @@ async def _work(settings: Settings, specs: Sequence[str], announce: Callable[[st
     finally:
         await jobs.close()
         await follower.close()
-        platform.store.close()
+        platform.close()
         presence.close()
 
 

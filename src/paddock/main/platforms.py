@@ -12,27 +12,39 @@ from paddock.services.hardware import parse_config
 from paddock.services.models import Catalogue
 from paddock.services.paths import allowed
 from paddock.services.platform import Platform
-from paddock.settings import HARDWARE_FILE, Settings, read_toml
+from paddock.services.prices import parse_prices
+from paddock.settings import HARDWARE_FILE, PRICES_FILE, Settings, read_toml
 from paddock.store.blobs import open_blobs
-from paddock.store.sessions import Store
+from paddock.store.ledger import Ledger, ledger_url
+from paddock.store.sessions import Store, store_url
 
 
 def open_platform(settings: Settings, models: Sequence[str], reserved: Sequence[str]) -> Platform:
-    """Blocks while the store is opened.
+    """Blocks while the store and the ledger are opened.
 
     Args:
         models: what the operator named on the command line.
         reserved: names of attached servers.
 
     Raises:
-        StartupError: the store cannot be opened, a model or `hardware.toml` cannot be read.
+        StartupError: one of them cannot be opened, or a model, `hardware.toml` or `prices.toml` cannot be read.
     """
     hardware_file = settings.data_dir / HARDWARE_FILE
     hardware = parse_config(read_toml(hardware_file), str(hardware_file))
+    prices_file = settings.data_dir / PRICES_FILE
+    prices = parse_prices(read_toml(prices_file), str(prices_file), hardware.currency)
     catalogue = Catalogue(settings.data_dir, models)
-    url = settings.database_url or f"sqlite:///{settings.data_dir / 'paddock.db'}"
+    store = Store(store_url(settings.data_dir, settings.database_url))
+    ledger = Ledger(ledger_url(settings.data_dir, settings.database_url))
+    try:
+        ledger.open()
+    except StartupError:
+        store.close()
+        raise
     return Platform(
-        store=Store(url),
+        store=store,
+        ledger=ledger,
+        prices=prices,
         settings=settings,
         catalogue=catalogue,
         hardware=hardware,
@@ -60,6 +72,17 @@ def allowed_paths(settings: Settings) -> tuple[Path, ...] | None:
     if settings.allow_path is not None:
         return allowed(settings).folders
     return None if is_loopback(settings.host) else ()
+
+
+def keys_required(settings: Settings) -> bool:
+    """Whether nobody is answered without a key.
+
+    Raises:
+        StartupError: the operator says both.
+    """
+    if settings.require_keys and settings.allow_anonymous:
+        raise StartupError("require_keys and allow_anonymous contradict each other; choose one")
+    return settings.require_keys or not (settings.allow_anonymous or is_loopback(settings.host))
 
 
 def is_loopback(host: str) -> bool:

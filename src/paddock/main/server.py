@@ -18,7 +18,7 @@ from paddock.control.controller import Controller
 from paddock.control.presence import Presence
 from paddock.errors import StartupError, Unavailable
 from paddock.gateway.server import BACKLOG
-from paddock.main.platforms import is_loopback, open_platform, open_presence
+from paddock.main.platforms import is_loopback, keys_required, open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
 from paddock.main.starting import Starting
 from paddock.main.workers import Workers
@@ -49,6 +49,7 @@ def serve(settings: Settings, models: Sequence[str], attached: Sequence[str], an
     Raises:
         StartupError: the port is taken, a model cannot be read, an attached server does not answer.
     """
+    keys_required(settings)
     log_to_stderr(settings)
     uvloop.run(_Server(settings, models, attached, announce).run())
 
@@ -106,10 +107,10 @@ class _Server:
         if settings.workers == 1:
             # The gateway takes about as long to import as a small engine to load, and does it meanwhile.
             module = await in_thread(lambda: importlib.import_module("paddock.main.front"))
-            self.front = front = module.new_front(settings, attached, platform)
+            self.front = front = module.new_front(settings, attached, platform, presence.identity)
             front.app.refusal = Unavailable("the server is starting", code="starting", retry_after=1)
             await front.http.listen_on(listener)
-            await front.follow(platform, presence.identity)
+            await front.follow(platform)
         else:
             self.workers = Workers(
                 settings, listener, presence.folder, self.attached, [one.name for one in wished]
@@ -135,22 +136,25 @@ class _Server:
     ) -> None:
         # Without room for jobs it still ends those that were cancelled, or that no worker took up in time.
         module = await in_thread(lambda: importlib.import_module("paddock.main.jobs"))
+        asks: Front | Follower
         if self.front is not None:
-            routes = self.front.routes
+            asks = self.front
         else:
-            self.follower = follower = module.Follower(platform, attached, presence.identity)
-            await follower.start()
-            routes = follower.routes
+            self.follower = asks = module.Follower(platform, attached, presence.identity)
+            await asks.start()
         names = [one.name for one in attached]
-        self.jobs = module.Jobs(platform, routes, presence, presence.identity, names)
+        self.jobs = module.Jobs(platform, asks.directory, asks.accounts, presence, presence.identity, names)
         self.jobs.start()
 
     def _ready(self, port: int, names: Sequence[str]) -> None:
         host = self.settings.host
-        if not is_loopback(host):
+        if keys_required(self.settings):
             self.announce(
-                f"Mind that there are no keys yet: whoever reaches {host}:{port} may use these models."
+                "Nobody is answered without a key; make one with"
+                f" `paddock keys create --name NAME --data-dir {self.settings.data_dir}`"
             )
+        elif not is_loopback(host):
+            self.announce(f"Mind that no key is needed: whoever reaches {host}:{port} may use these models.")
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.announce(f"Paddock serves {', '.join(names) or 'deployments'} at {where}")
 
@@ -187,7 +191,7 @@ class _Server:
             await self.controller.close()
         await self._runner.close()
         if self._platform is not None:
-            self._platform.store.close()
+            self._platform.close()
         if self._presence is not None:
             self._presence.close()
 

@@ -40,12 +40,12 @@ async def _serve(config: WorkerConfig) -> None:
     settings = config.settings
     attached = [await attach(spec, settings.request_timeout) for spec in config.attached]
     platform = open_platform(settings, (), [one.name for one in attached])
-    front = new_front(settings, attached, platform)
+    identity = f"{os.uname().nodename}-{secrets.token_hex(6)}"
+    front = new_front(settings, attached, platform, identity)
     front.app.refusal = Unavailable("the server is starting", code="starting", retry_after=1)
     try:
-        identity = f"{os.uname().nodename}-{secrets.token_hex(6)}"
-        await front.follow(platform, identity)
-        front.share_metrics(Path(config.folder), identity)
+        await front.follow(platform)
+        front.share_metrics(Path(config.folder))
         await front.http.listen_on(socket.socket(fileno=config.listener))
         serving = asyncio.ensure_future(front.until_served(config.names))
         stopped = asyncio.ensure_future(signals.get())
@@ -60,7 +60,7 @@ async def _serve(config: WorkerConfig) -> None:
         again.cancel()
     finally:
         await front.close()
-        platform.store.close()
+        platform.close()
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class Job(BaseModel):
 
     id: str
     project: str
+    key_id: str = Field(default="", description="Of the key that asked for it; empty without one.")
     kind: str = Field(description="What it is: `batch`, or `ft` for a fine-tune.")
     dialect: Dialect = Field(description="The one that it was asked for in.")
     state: JobState

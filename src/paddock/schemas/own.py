@@ -40,6 +40,13 @@ class Replica(_Wire):
     ended_at: float | None
 
 
+class Cost(_Wire):
+    """Money."""
+
+    amount: float
+    currency: str
+
+
 class Deployment(_Wire):
     """A wish (this model on this hardware, between min and max workers), and what became of it."""
 
@@ -73,6 +80,11 @@ class Deployment(_Wire):
     updated_at: float
     started_at: float | None = Field(description="When it was ready first since it was last started.")
     stopped_at: float | None
+    cost: Cost | None = Field(
+        default=None,
+        description="Of the hardware of all its replicas so far, begun intervals in full; null if it cannot be"
+        " told at the moment.",
+    )
     source: str = Field(exclude=True, description="What the weights are resolved from.")
     details: dict[str, Any] = Field(
         default_factory=dict, exclude=True, description="What a dialect's caller gave and sees again."

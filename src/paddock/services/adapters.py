@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from paddock.errors import NotFound, PaddockError, StartupError
-from paddock.services import adapter_files, blob_files, deployments, events
+from paddock.services import adapter_files, blob_files, commanded, deployments, events
 from paddock.services.blob_files import StoredFile
 from paddock.services.holds import ORIGIN
 from paddock.services.platform import Platform, in_thread
@@ -127,11 +127,13 @@ def find(session: Session, project: str, name: str) -> AdapterRow:
     return row
 
 
-def of_model(session: Session, project: str, source: str) -> list[Adapter]:
-    """Those that a deployment of the model serves, in the order in which they were made."""
-    query = select(AdapterRow).where(
-        AdapterRow.project == project, AdapterRow.source == source, AdapterRow.deleted_at.is_(None)
-    )
+def beside(session: Session, row: DeploymentRow) -> list[Adapter]:
+    """Those that the deployment serves, in the order in which they were made."""
+    if row.origin == ORIGIN:
+        return []
+    query = select(AdapterRow).where(AdapterRow.source == row.source, AdapterRow.deleted_at.is_(None))
+    if row.origin != commanded.ORIGIN:
+        query = query.where(AdapterRow.project == row.project)
     return [_adapter(row) for row in session.scalars(query.order_by(AdapterRow.created_at, AdapterRow.id))]
 
 
@@ -156,7 +158,7 @@ async def bring(platform: Platform, adapter_id: str, blob: str, size: int) -> Pa
 
 def _renew(session: ChangeSession, project: str, source: str, why: str, now: float) -> None:
     query = select(DeploymentRow).where(
-        DeploymentRow.project == project,
+        commanded.serves(project),
         DeploymentRow.source == source,
         DeploymentRow.deleted_at.is_(None),
         DeploymentRow.origin != ORIGIN,

@@ -1,4 +1,4 @@
-"""The deployments that the command line names: there while it names them."""
+"""The deployments that the command line names: there while it names them, and every project may ask them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from paddock.errors import InvalidRequest, ModelNotFound, PaddockError, StartupError
 from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
@@ -18,6 +19,11 @@ from paddock.store.tables import DeploymentRow
 ORIGIN = "command"
 GONE_SECONDS = 10.0
 POLL_SECONDS = 0.05
+
+
+def serves(project: str | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Which deployments the project may ask, and have serve its adapters: its own, and those for all."""
+    return (DeploymentRow.project == project) | (DeploymentRow.origin == ORIGIN)
 
 
 async def ensure(platform: Platform, models: Sequence[str]) -> list[Deployment]:

@@ -43,7 +43,7 @@ class Page:
 class NewDeployment:
     """
     Attributes:
-        details, origin: as `create` takes them.
+        details, origin, key_id: as `create` takes them.
     """
 
     id: str
@@ -51,6 +51,7 @@ class NewDeployment:
     wish: Wish
     details: JSON = field(default_factory=dict)
     origin: str = "api"
+    key_id: str = ""
 
 
 async def create(
@@ -61,11 +62,13 @@ async def create(
     details: JSON | None = None,
     named_by_id: bool = False,
     origin: str = "api",
+    key_id: str = "",
 ) -> Deployment:
     """A new deployment, which the controller begins to make true.
 
     Args:
         details: what the dialect's caller gave and wants to see again.
+        key_id: of the key that wishes it; empty for one without.
         named_by_id: its name is its id, as that of a Cortecs instance.
 
     Raises:
@@ -77,7 +80,9 @@ async def create(
     name = identity if named_by_id else check_name(asked.name or wish.model)
     if name in platform.reserved:
         raise _taken(name)
-    new = NewDeployment(identity, name, wish, {**(details or {}), "labels": asked.labels or {}}, origin)
+    new = NewDeployment(
+        identity, name, wish, {**(details or {}), "labels": asked.labels or {}}, origin, key_id
+    )
     return await platform.change(lambda session: add(session, project, new, time.time()))
 
 
@@ -108,6 +113,7 @@ def add(session: ChangeSession, project: str, new: NewDeployment, now: float) ->
         name=new.name,
         details=new.details,
         origin=new.origin,
+        key_id=new.key_id,
         wanted="serve",
         max_workers=0,
         generation=1,

@@ -9,6 +9,7 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from paddock.schemas.own import Event
+from paddock.services.webhooks import outbox
 from paddock.store.sessions import ChangeSession, WriteSession
 from paddock.store.tables import DeploymentRow, EventRow, JobRow, LogLineRow
 
@@ -21,6 +22,7 @@ KEPT_LINES = 1_000
 def record(
     session: ChangeSession, deployment: DeploymentRow, kind: str, message: str, now: float, replica: str = ""
 ) -> None:
+    """And puts down whatever webhooks are to be told of it."""
     row = EventRow(
         project=deployment.project,
         at=now,
@@ -31,9 +33,11 @@ def record(
         message=message,
     )
     _add(session, row)
+    outbox.tell_of_deployment(session, deployment, kind, now)
 
 
 def record_job(session: ChangeSession, job: JobRow, kind: str, message: str, now: float) -> None:
+    """And puts down whatever webhooks are to be told of it."""
     row = EventRow(
         project=job.project,
         at=now,
@@ -44,6 +48,7 @@ def record_job(session: ChangeSession, job: JobRow, kind: str, message: str, now
         message=message,
     )
     _add(session, row)
+    outbox.tell_of_job(session, job, kind, now)
 
 
 def record_progress(

@@ -56,7 +56,7 @@ async def fetch(url: str, param: str, most: Limits) -> AsyncGenerator[bytes, Non
     """
     fetched = _Fetch(url, param, most)
     async with httpcore2.AsyncConnectionPool(
-        network_backend=_Checked(param, most.private), max_connections=1
+        network_backend=Checked(param, most.private), max_connections=1
     ) as pool:
         response = await fetched.open(pool)
         try:
@@ -134,7 +134,7 @@ class _Fetch:
         )
 
 
-class _Checked(httpcore2.AsyncNetworkBackend):
+class Checked(httpcore2.AsyncNetworkBackend):
     """Connects to addresses that were checked, each time."""
 
     def __init__(self, param: str, private: bool) -> None:

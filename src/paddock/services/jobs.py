@@ -31,6 +31,7 @@ class NewJob:
     Attributes:
         id: made by `new_id`, for what is stored under it before.
         seconds: after which it is given up.
+        key_id: of the key that asks; empty for one without.
         needs: an attached server that its worker must know.
         input, output: for who must not have the same: see `JobRow`.
         secret: what its worker needs and nobody may see, as `job_secrets.seal` gives it.
@@ -41,6 +42,7 @@ class NewJob:
     dialect: Dialect
     spec: JSON
     seconds: float
+    key_id: str = ""
     model: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     priority: int = 0
@@ -95,6 +97,7 @@ async def create(
         row = JobRow(
             id=asked.id,
             project=project,
+            key_id=asked.key_id,
             kind=asked.kind,
             dialect=asked.dialect,
             state="queued",

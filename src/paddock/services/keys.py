@@ -86,14 +86,6 @@ class NewKey:
     expires_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A key with its secret, which is not to be had again."""
-
-    key: Key
-    secret: str
-
-
 def new_secret() -> str:
     return SECRET_PREFIX + secrets.token_urlsafe(32)
 
@@ -201,6 +193,22 @@ def list_all(session: Session, project: str | None, *, revoked: bool = False) ->
     if not revoked:
         query = query.where(KeyRow.revoked_at.is_(None))
     return [_key(row) for row in session.scalars(query)]
+
+
+def show(key: Key) -> dict[str, Any]:
+    """As callers see it; nothing in it opens anything."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "project": key.project,
+        "scopes": [one for one in SCOPES if one in key.scopes],
+        "models": list(key.models),
+        "limits": projects.show_limits(key.limits),
+        "hint": key.hint,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
 
 
 def changed_since(session: Session, revision: int) -> list[tuple[Key, str, str]]:

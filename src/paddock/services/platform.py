@@ -18,8 +18,10 @@ from paddock.errors import StoreFailed
 from paddock.schemas.hardware import Gpu, HardwareType, Node, NodeHardware
 from paddock.services.hardware import HardwareConfig, hardware_types
 from paddock.services.models import Catalogue
+from paddock.services.prices import Prices
 from paddock.settings import Settings
 from paddock.store.blobs import Blobs
+from paddock.store.ledger import Ledger
 from paddock.store.sessions import ChangeSession, Store
 from paddock.store.tables import NodeRow
 
@@ -33,6 +35,8 @@ class Platform:
         blobs: the bytes of files and of jobs.
         allowed: folders under which a path may name a model; None allows every path.
         reserved: names of models that are served without a deployment.
+        ledger: what requests and instances used; not opened before it is needed.
+        prices: of tokens.
         followers: waited for after each change, so that who made it finds it in force in this process.
     """
 
@@ -44,11 +48,17 @@ class Platform:
     allowed: tuple[Path, ...] | None = None
     reserved: frozenset[str] = frozenset()
     followers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    ledger: Ledger = field(kw_only=True)
+    prices: Prices = field(kw_only=True, default_factory=Prices)
 
     @property
     def mark(self) -> str:
         """Tells this store's blobs from those of another one in the same place."""
         return hashlib.sha256(str(self.store).encode()).hexdigest()[:12]
+
+    def close(self) -> None:
+        self.store.close()
+        self.ledger.close()
 
     async def change(self, work: Callable[[ChangeSession], Result]) -> Result:
         """As `Store.change`; returns once this process's gateway follows it."""

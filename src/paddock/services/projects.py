@@ -106,6 +106,15 @@ def changed_limits(before: Mapping[str, Any], given: Mapping[str, Any]) -> JSON:
     return after
 
 
+def show(project: Project) -> JSON:
+    """As callers see it."""
+    return {
+        "name": project.name,
+        "limits": show_limits(project.limits),
+        "created_at": project.created_at,
+    }
+
+
 def read_limits(stored: Mapping[str, Any]) -> Limits:
     return Limits(**stored)
 
@@ -143,7 +152,8 @@ def _budget(value: Any) -> int:
 def _period(value: Any) -> str:
     if value not in PERIODS:
         raise InvalidRequest(
-            f"limits.budget_period must be {', '.join(PERIODS[:-1])} or {PERIODS[-1]}, not {str(value)[:40]!r}",
+            f"limits.budget_period must be {', '.join(PERIODS[:-1])} or {PERIODS[-1]}, not"
+            f" {str(value)[:40]!r}",
             param="limits.budget_period",
         )
     return str(value)

@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from paddock.services import commanded
 from paddock.services.holds import ORIGIN
+from paddock.services.webhooks.outbox import CALLBACK
 from paddock.store.tables import AdapterRow, DeploymentRow, ReplicaRow, RevisionRow
 
 
@@ -30,9 +32,10 @@ class ServedReplica:
 
 @dataclass(frozen=True)
 class ServedAdapter:
-    """An adapter that a deployment serves, or will as soon as its engines are new."""
+    """An adapter that a deployment serves, or will as soon as its engines are new; for its project only."""
 
     id: str
+    project: str
     name: str
     created_at: float
 
@@ -45,6 +48,8 @@ class Served:
         proved: this generation has served before, so that starting it is tried for ever.
         gone: deleted: its name means nothing any more.
         hidden: brought up for a job; requests do not find it.
+        public: of the command line: every project may ask it.
+        callback: each answer is for somebody else too.
         facts: `slots`, `connections`, `generates`, `embeds`, `tools`, `vocabulary`, `sampling`, as
             far as they are known.
     """
@@ -62,9 +67,11 @@ class Served:
     proved: bool
     gone: bool
     hidden: bool
+    public: bool
     facts: dict[str, Any]
     replicas: tuple[ServedReplica, ...]
     adapters: tuple[ServedAdapter, ...] = ()
+    callback: bool = False
 
 
 _COLUMNS = (
@@ -87,7 +94,14 @@ def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
     if newest == revision:
         return newest, []
     proved = DeploymentRow.proved >= DeploymentRow.generation
-    query = select(*_COLUMNS, proved, DeploymentRow.deleted_at, DeploymentRow.origin, DeploymentRow.facts)
+    query = select(
+        *_COLUMNS,
+        proved,
+        DeploymentRow.deleted_at,
+        DeploymentRow.origin,
+        DeploymentRow.facts,
+        DeploymentRow.details,
+    )
     query = query.where(DeploymentRow.revision > revision)
     if revision < 0:
         query = query.where(DeploymentRow.deleted_at.is_(None))
@@ -99,9 +113,11 @@ def changed_since(session: Session, revision: int) -> tuple[int, list[Served]]:
             row[10],
             row[11] is not None,
             row[12] == ORIGIN,
+            row[12] == commanded.ORIGIN,
             row[13],
             tuple(replicas.get(row[0], ())),
             tuple(adapters.get(row[0], ())),
+            bool(row[14].get(CALLBACK)),
         )
         for row in rows
     ]
@@ -124,10 +140,9 @@ def _ready(session: Session, revision: int) -> dict[str, list[ServedReplica]]:
 def _adapters(session: Session, revision: int) -> dict[str, list[ServedAdapter]]:
     found: defaultdict[str, list[ServedAdapter]] = defaultdict(list)
     query = (
-        select(DeploymentRow.id, AdapterRow.id, AdapterRow.name, AdapterRow.created_at)
+        select(DeploymentRow.id, AdapterRow.id, AdapterRow.project, AdapterRow.name, AdapterRow.created_at)
         .join(
-            DeploymentRow,
-            (DeploymentRow.source == AdapterRow.source) & (DeploymentRow.project == AdapterRow.project),
+            DeploymentRow, (DeploymentRow.source == AdapterRow.source) & commanded.serves(AdapterRow.project)
         )
         .where(
             AdapterRow.deleted_at.is_(None),
@@ -137,5 +152,5 @@ def _adapters(session: Session, revision: int) -> dict[str, list[ServedAdapter]]
         )
     )
     for row in session.execute(query.order_by(AdapterRow.created_at, AdapterRow.id)):
-        found[row[0]].append(ServedAdapter(row[1], row[2], row[3]))
+        found[row[0]].append(ServedAdapter(*row[1:]))
     return found

@@ -1,4 +1,6 @@
-"""Signatures that every process of this store can make and check: of addresses that work without a key."""
+"""Signatures that every process of this store can make and check: of addresses that work without a key, and
+of tokens that stand for one.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,24 @@ class Signer:
         self._platform = platform
         self._secret = b""
 
-    async def sign(self, text: str, expires_at: int) -> str:
-        """What `check` knows again until then, in seconds since 1970."""
-        return _signature(await self._found(), text, expires_at)
+    async def ready(self) -> None:
+        """Must have been waited for once before anything is signed or checked.
 
-    async def check(self, text: str, expires_at: int, signature: str) -> bool:
-        """Whether `sign` made it, of these very words, and its time is not over."""
-        made = _signature(await self._found(), text, expires_at)
-        return hmac.compare_digest(made.encode(), signature.encode()) and time.time() < expires_at
-
-    async def _found(self) -> bytes:
+        Raises:
+            StoreFailed: the secret cannot be read.
+        """
         if not self._secret:
             store = self._platform.store
             self._secret = await store.read(_read) or await store.change(_make)
-        return self._secret
+
+    def sign(self, text: str, expires_at: int) -> str:
+        """What `check` knows again until then, in seconds since 1970."""
+        return _signature(self._secret, text, expires_at)
+
+    def check(self, text: str, expires_at: int, signature: str) -> bool:
+        """Whether `sign` made it, of these very words, and its time is not over."""
+        made = _signature(self._secret, text, expires_at)
+        return hmac.compare_digest(made.encode(), signature.encode()) and time.time() < expires_at
 
 
 def _read(session: Session) -> bytes:
@@ -55,4 +61,6 @@ def _make(session: ChangeSession) -> bytes:
 
 
 def _signature(secret: bytes, text: str, expires_at: int) -> str:
+    if not secret:
+        raise AssertionError("nothing is signed before its secret is ready")
     return hmac.new(secret, f"{expires_at} {text}".encode(), hashlib.sha256).hexdigest()

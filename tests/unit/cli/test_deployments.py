@@ -25,6 +25,10 @@ def page(*found: Any, following: str | None = None) -> dict[str, Any]:
     return {"data": list(found), "next": following}
 
 
+def money(amount: float) -> dict[str, Any]:
+    return {"amount": amount, "currency": "EUR"}
+
+
 class TestPs:
     def test_table(self, paddock: Run, serve: Serve) -> None:
         starting = deployment(
@@ -43,6 +47,16 @@ class TestPs:
             ["b", "paddock/foal", "starting 4/5, serving", "0", "0-3", "CPU_1", old],
             ["c", "paddock/foal", "failed", "0", "1", "CPU_1", old, "the engine ended[2J"],
         ]
+
+    def test_costs_are_shown_where_there_are_any(self, paddock: Run, serve: Serve) -> None:
+        amounts = (1.236, 0.00125, 0.00001, 0)
+        found = [{**deployment(name=f"n{amount}"), "cost": money(amount)} for amount in amounts]
+        free = {**deployment(name="free"), "cost": money(0)}
+        serve(answering({LIST: [page(*found, {**free, "cost": None}), page(free)]}))
+        lines = [re.split(r"  +", text) for text in paddock("ps")[1].splitlines()]
+        assert lines[0][5:8] == ["HARDWARE", "COST", "AGE"]
+        assert [line[6] for line in lines[1:]] == ["1.24 EUR", "0.0013 EUR", "<0.0001 EUR", "0.00 EUR", "?"]
+        assert "COST" not in paddock("ps")[1]
 
     def test_all_of_them(self, paddock: Run, serve: Serve) -> None:
         serve(answering({LIST: page(deployment("stopped"))}))

@@ -13,6 +13,7 @@ from paddock.gateway.cortecs import models, tokens
 from paddock.gateway.cortecs.errors import error_body, own_fields
 from paddock.gateway.cortecs.hardware import hardware_type
 from paddock.gateway.cortecs.verbs import context_for
+from paddock.gateway.keyring import Keyring
 from paddock.schemas.hardware import HardwareType
 from paddock.services.offers import Offer
 
@@ -143,10 +144,10 @@ class TestTokens:
         ],
     )
     def test_every_way_to_ask(self, headers: dict[bytes, bytes], body: bytes) -> None:
-        issued = tokens.issue(headers, body)
+        issued = tokens.issue(Keyring(), headers, body)
         assert len(issued.access_token) >= 32
         assert (issued.token_type, issued.expires_in) == ("Bearer", 3600)
-        assert tokens.issue(headers, body).access_token != issued.access_token
+        assert tokens.issue(Keyring(), headers, body).access_token != issued.access_token
 
     @pytest.mark.parametrize(
         ("headers", "body", "param", "said"),
@@ -166,7 +167,7 @@ class TestTokens:
     )
     def test_bad_input(self, headers: dict[bytes, bytes], body: bytes, param: str | None, said: str) -> None:
         with pytest.raises(InvalidRequest) as raised:
-            tokens.issue(headers, body)
+            tokens.issue(Keyring(), headers, body)
         assert raised.value.param == param
         assert said in raised.value.message
 

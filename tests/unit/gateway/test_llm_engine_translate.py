@@ -131,6 +131,7 @@ class TestCreate:
         [
             {"high_priority": True, "prewarm": True, "optimize_costs": True, "billing_tags": {"a": 1}},
             {"default_callback_url": "https://example.com/x", "post_inference_hooks": []},
+            {"default_callback_url": "https://example.com/x", "post_inference_hooks": ["callback", "billing"]},
             {"default_callback_auth": {"kind": "basic", "username": "u", "password": "p"}},
             {"storage": "40Gi", "public_inference": False, "inference_framework": "tensorrt_llm"},
             {"enforce_eager": True, "gpu_memory_utilization": 0.9, "enable_prefix_caching": True},
@@ -152,7 +153,10 @@ class TestCreate:
             ({"dtype": "float8"}, "dtype"),
             ({"chat_template_override": "x"}, "chat_template_override"),
             ({"chat_template": "x"}, "chat_template"),
-            ({"post_inference_hooks": ["callback"]}, "post_inference_hooks"),
+            (
+                {"default_callback_auth": {"kind": "mtls", "cert": "c", "key": "k"}},
+                "default_callback_auth",
+            ),
             ({"post_inference_hooks": ["other"]}, "post_inference_hooks"),
             ({"nodes_per_worker": 2}, "nodes_per_worker"),
             ({"num_shards": 2}, "gpus"),

@@ -18,6 +18,7 @@ from paddock.services.platform import Platform
 from paddock.services.wishes import plan_wish
 from paddock.settings import Settings
 from paddock.store.blobs import Blobs
+from paddock.store.ledger import Ledger
 from paddock.store.sessions import Store
 
 GIB = 2**30
@@ -46,7 +47,9 @@ def checkpoint(folder: Path, *, length: int, size: int = 1024, layers: int = 32)
 def platform(folder: Path, config: HardwareConfig = EXACT, **settings: Any) -> Platform:
     # Nothing here asks the store or the blobs.
     chosen = Settings(data_dir=folder, **settings)
-    return Platform(cast(Store, None), chosen, Catalogue(folder), config, cast(Blobs, None), ())
+    return Platform(
+        cast(Store, None), chosen, Catalogue(folder), config, cast(Blobs, None), (), ledger=cast(Ledger, None)
+    )
 
 
 @pytest.fixture
@@ -124,7 +127,10 @@ class TestOffers:
     def test_hub_models_that_nobody_fetched(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("paddock.services.models._from_cache", lambda _: None)
         catalogue = Catalogue(tmp_path, ["hf://org/remote"])
-        remote = Platform(cast(Store, None), Settings(data_dir=tmp_path), catalogue, EXACT, cast(Blobs, None))
+        chosen = Settings(data_dir=tmp_path)
+        remote = Platform(
+            cast(Store, None), chosen, catalogue, EXACT, cast(Blobs, None), ledger=cast(Ledger, None)
+        )
         found = next(one for one in offers(remote, [NODE], 32_000) if one.name == "org/remote")
         assert not found.here
         assert found.contexts == dict.fromkeys(("CPU_1", "CPU_2", "CPU_4"), 32_000)

@@ -19,7 +19,7 @@ from paddock.control.batches.run import Run
 from paddock.control.batches.traffic import Traffic
 from paddock.control.jobs.shift import Shift
 from paddock.errors import InvalidRequest, JobFailed, ModelNotFound, NotFound, PaddockError
-from paddock.inference.routing import Routes
+from paddock.inference.routing import Directory
 from paddock.inference.rows import Rows
 from paddock.schemas.jobs import Dialect
 from paddock.services import files, job_blobs, jobs, tuned_models
@@ -43,15 +43,15 @@ NO_LIMIT = sys.maxsize
 class Batches:
     """
     Args:
-        routes: what this process can ask.
+        directory: what this process can ask.
         dialects: how each asks and answers rows.
     """
 
     def __init__(
-        self, platform: Platform, routes: Routes, dialects: Mapping[str, Rows], traffic: Traffic
+        self, platform: Platform, directory: Directory, dialects: Mapping[str, Rows], traffic: Traffic
     ) -> None:
         self._platform = platform
-        self._routes = routes
+        self._directory = directory
         self._dialects = dialects
         self._traffic = traffic
 
@@ -123,7 +123,7 @@ class Batches:
     async def _check_model(self, project: str, found: Read) -> None:
         """Notes an error if nobody knows the model that the input names."""
         with contextlib.suppress(ModelNotFound):
-            self._routes.resolve(found.model)
+            self._directory.of(project).resolve(found.model)
             return
         try:
             tuned = await self._platform.store.read(lambda session: tuned_models.known(session, project))
@@ -140,7 +140,7 @@ class Batches:
         kept = await self._platform.store.read(lambda session: journal.load(session, job_id))
         if kept.end + len(kept.answered) == total:
             return
-        place = Place(shift, self._routes, spec, shift.checkpoint["model"])
+        place = Place(shift, self._directory.of(shift.held.job.project), spec, shift.checkpoint["model"])
         keeper = Keeper(shift, kept)
         dialect = self._dialects[shift.held.job.dialect]
         run = Run(dialect, self._said(shift, spec), place, self._traffic, keeper)
@@ -155,7 +155,9 @@ class Batches:
 
     def _said(self, shift: Shift, spec: BatchSpec) -> JSON:
         """What the dialect is told about all rows."""
-        return {**spec.to_json(), "fields": shift.checkpoint["fields"]}
+        job = shift.held.job
+        whose = {"job": job.id, "project": job.project, "key_id": job.key_id}
+        return {**spec.to_json(), "fields": shift.checkpoint["fields"], **whose}
 
     # ---- finishing
 

@@ -11,7 +11,7 @@ from typing import Any
 from paddock.control.batches.keeper import Keeper
 from paddock.control.batches.place import Place
 from paddock.control.batches.traffic import Traffic
-from paddock.errors import EngineLost, Fenced, JobFailed, PaddockError, RateLimited, Unavailable
+from paddock.errors import BudgetSpent, EngineLost, Fenced, JobFailed, PaddockError, RateLimited, Unavailable
 from paddock.inference.deployment import Deployment, in_background
 from paddock.inference.rows import Answer, Rows
 
@@ -138,6 +138,8 @@ class Run:
                 return await self._rows.ask(self._spec, deployment, row, number)
             except (EngineLost, JobFailed, Fenced):
                 raise
+            except BudgetSpent as error:
+                return self._rows.error(self._spec, row, number, error)
             except (RateLimited, Unavailable) as error:
                 if deployment.replicas:
                     self._traffic.refused(deployment)

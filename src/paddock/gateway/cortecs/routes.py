@@ -8,12 +8,13 @@ from pydantic import BaseModel, TypeAdapter
 
 from paddock.errors import InvalidRequest
 from paddock.gateway.address import server_address
-from paddock.gateway.app import Mount, Route
+from paddock.gateway.app import PUBLIC, Mount, Route
 from paddock.gateway.cortecs import models, tokens, verbs
 from paddock.gateway.cortecs.errors import error_body, own_fields
 from paddock.gateway.cortecs.hardware import hardware_type
 from paddock.gateway.cortecs.instances import instance
 from paddock.gateway.http import Request, Response, query_values
+from paddock.gateway.keyring import Keyring
 from paddock.gateway.validate import parse_whole
 from paddock.schemas.cortecs import (
     DEFAULT_CONTEXT_LENGTH,
@@ -28,7 +29,6 @@ from paddock.schemas.cortecs import (
     StartInstanceRequest,
 )
 from paddock.schemas.own import Deployment
-from paddock.services.deployments import LOCAL
 from paddock.services.hardware import available, hardware_types
 from paddock.services.offers import offer, offers
 from paddock.services.platform import Platform, in_thread, nodes
@@ -44,19 +44,19 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _NO_STORE = b"cache-control: no-store\r\n"
 
 
-def mount(platform: Platform) -> Mount:
+def mount(platform: Platform, keyring: Keyring) -> Mount:
     """Every route; those of models and hardware types are for callers without a token, too."""
     return Mount(
         "/cortecs/api/v1",
         "Cortecs",
         error_body,
-        [_token(), *_models(platform), *_hardware(platform), *_instances(platform), *_all(platform)],
+        [_token(keyring), *_models(platform), *_hardware(platform), *_instances(platform), *_all(platform)],
     )
 
 
-def _token() -> Route:
+def _token(keyring: Keyring) -> Route:
     async def token(request: Request) -> Response:
-        issued = tokens.issue(request.headers, request.body)
+        issued = tokens.issue(keyring, request.headers, request.body)
         return Response(issued.model_dump_json().encode(), headers=_NO_STORE)
 
     example = {"grant_type": "client_credentials", "client_id": "me", "client_secret": "secret"}
@@ -64,7 +64,8 @@ def _token() -> Route:
         "POST",
         "/oauth2/token",
         token,
-        "A token for client credentials; any are accepted while there are no keys.",
+        "A token for client credentials: a key's id and its secret.",
+        PUBLIC,
         body=tokens.TOKEN_REQUEST,
         example=example,
     )
@@ -72,24 +73,25 @@ def _token() -> Route:
 
 def _models(platform: Platform) -> list[Route]:
     async def list_models(request: Request) -> Response:
-        known, tuned = await platform.store.read(lambda session: known_here(session, LOCAL))
+        known, tuned = await platform.store.read(lambda session: known_here(session, request.project))
         found = await in_thread(lambda: offers(platform, known, DEFAULT_CONTEXT_LENGTH, tuned))
         return _answer(ModelsResponse(models=[models.preview(one) for one in found]))
 
     async def get_model(request: Request) -> Response:
-        known, tuned = await platform.store.read(lambda session: known_here(session, LOCAL))
+        known, tuned = await platform.store.read(lambda session: known_here(session, request.project))
         name = models.named(request.params["model_id"])
         with own_fields():
             found = await in_thread(lambda: offer(platform, known, name, DEFAULT_CONTEXT_LENGTH, tuned))
         return _answer(ModelResponse(model=models.model(found)))
 
     return [
-        Route("GET", "/models", list_models, "The models of which instances can be started."),
+        Route("GET", "/models", list_models, "The models of which instances can be started.", PUBLIC),
         Route(
             "GET",
             "/models/{model_id}",
             get_model,
             "One model, by its id or its name, with the hardware that it fits.",
+            PUBLIC,
         ),
     ]
 
@@ -108,8 +110,8 @@ def _hardware(platform: Platform) -> list[Route]:
         return _answer(HardwareTypesResponse(hardware_types=[hardware_type(one) for one in free]))
 
     return [
-        Route("GET", "/hardware-types", list_types, "The hardware types, with their prices."),
-        Route("GET", "/hardware-types/available", list_available, "Those of them that are free now."),
+        Route("GET", "/hardware-types", list_types, "The hardware types, with their prices.", PUBLIC),
+        Route("GET", "/hardware-types/available", list_available, "Those of them that are free now.", PUBLIC),
     ]
 
 
@@ -118,20 +120,20 @@ def _instances(platform: Platform) -> list[Route]:
         return _answer(InstanceResponse(instance=instance(deployment, _address(platform, request))))
 
     async def start(request: Request) -> Response:
-        return show(request, await verbs.start(platform, _parse(_START, request)))
+        return show(request, await verbs.start(platform, request.key, _parse(_START, request)))
 
     async def restart(request: Request) -> Response:
-        return show(request, await verbs.restart(platform, _parse(_ID, request).instance_id))
+        return show(request, await verbs.restart(platform, request.project, _parse(_ID, request).instance_id))
 
     async def stop(request: Request) -> Response:
-        return show(request, await verbs.stop(platform, _parse(_ID, request).instance_id))
+        return show(request, await verbs.stop(platform, request.project, _parse(_ID, request).instance_id))
 
     async def get(request: Request) -> Response:
-        return show(request, await verbs.find(platform, request.params["instance_id"]))
+        return show(request, await verbs.find(platform, request.project, request.params["instance_id"]))
 
     async def delete(request: Request) -> Response:
         instance_id = request.params["instance_id"]
-        await verbs.delete(platform, instance_id)
+        await verbs.delete(platform, request.project, instance_id)
         return _answer(InstanceIdResponse(instance_id=instance_id))
 
     return [
@@ -152,18 +154,20 @@ def _instances(platform: Platform) -> list[Route]:
 
 def _all(platform: Platform) -> list[Route]:
     async def list_all(request: Request) -> Response:
-        found, address = await verbs.list_all(platform), _address(platform, request)
+        found, address = await verbs.list_all(platform, request.project), _address(platform, request)
         # Ten thousand of them would keep everybody else waiting.
         return await in_thread(
             lambda: _answer(InstancesResponse(instances=[instance(one, address) for one in found]))
         )
 
     async def stop_all(request: Request) -> Response:
-        return _answer(InstanceIdsResponse(instance_ids=await verbs.stop_all(platform)))
+        return _answer(InstanceIdsResponse(instance_ids=await verbs.stop_all(platform, request.project)))
 
     async def delete_all(request: Request) -> Response:
         force = _flag("force_deletion", query_values(request, _FORCE).get("force_deletion", "false"))
-        return _answer(InstanceIdsResponse(instance_ids=await verbs.delete_all(platform, force=force)))
+        return _answer(
+            InstanceIdsResponse(instance_ids=await verbs.delete_all(platform, request.project, force=force))
+        )
 
     return [
         Route("GET", "/instances", list_all, "Every deployment, whichever dialect made it."),

@@ -11,21 +11,22 @@ import orjson
 from pydantic import TypeAdapter
 
 from paddock.errors import InvalidRequest
+from paddock.gateway.keyring import TOKEN_SECONDS, Keyring
 from paddock.gateway.validate import parse_whole
 from paddock.schemas.cortecs import TokenRequest, TokenResponse
 
-VALID_SECONDS = 3600
 TOKEN_REQUEST: TypeAdapter[TokenRequest] = TypeAdapter(TokenRequest)
 
 
-def issue(headers: Mapping[bytes, bytes], body: bytes) -> TokenResponse:
+def issue(keyring: Keyring, headers: Mapping[bytes, bytes], body: bytes) -> TokenResponse:
     """A token for the credentials in a JSON or form body, or in HTTP Basic.
 
-    There are no keys yet, so any credentials that are not empty will do, and no route asks for the token: it
-    is random, and nobody remembers it.
+    Where no key is needed, credentials of no key will do: no route asks for their token, which is random, and
+    nobody remembers it.
 
     Raises:
         InvalidRequest: another grant type, or something is missing.
+        Unauthorized: they are not a key's id and its secret, or the key does not work any more.
     """
     asked = parse_whole(TOKEN_REQUEST, _as_json(headers, body))
     name, secret = _basic(headers.get(b"authorization", b""))
@@ -37,7 +38,9 @@ def issue(headers: Mapping[bytes, bytes], body: bytes) -> TokenResponse:
                 param=field,
                 code="missing_field",
             )
-    return TokenResponse(access_token=secrets.token_urlsafe(32), expires_in=VALID_SECONDS)
+    key = keyring.authenticate(str(given["client_id"]), str(given["client_secret"]))
+    token = keyring.token(key) if key.id else secrets.token_urlsafe(32)
+    return TokenResponse(access_token=token, expires_in=TOKEN_SECONDS)
 
 
 def _as_json(headers: Mapping[bytes, bytes], body: bytes) -> bytes:

@@ -18,21 +18,20 @@ from paddock.schemas.cortecs import (
 )
 from paddock.schemas.own import CreateDeployment, Deployment
 from paddock.services import deployments
+from paddock.services.keys import Key
 from paddock.services.offers import Offer, offer
 from paddock.services.platform import Platform, in_thread
 from paddock.services.wishes import known_here
 
-PROJECT = deployments.LOCAL
 
-
-async def start(platform: Platform, asked: StartInstanceRequest) -> Deployment:
+async def start(platform: Platform, key: Key, asked: StartInstanceRequest) -> Deployment:
     """A new instance, with every argument that was left open resolved as the published clients do it.
 
     Raises:
         ModelNotFound: there is no such model.
         InvalidRequest: an argument cannot be; `param` names it.
     """
-    known, tuned = await platform.store.read(lambda session: known_here(session, PROJECT))
+    known, tuned = await platform.store.read(lambda session: known_here(session, key.project))
     model = named(asked.model_id)
     with own_fields():
         found = await in_thread(lambda: offer(platform, known, model, DEFAULT_CONTEXT_LENGTH, tuned))
@@ -45,7 +44,7 @@ async def start(platform: Platform, asked: StartInstanceRequest) -> Deployment:
         }
         return await deployments.create(
             platform,
-            PROJECT,
+            key.project,
             CreateDeployment(
                 model=model,
                 hardware_type=hardware_type,
@@ -56,6 +55,7 @@ async def start(platform: Platform, asked: StartInstanceRequest) -> Deployment:
             ),
             details={DETAILS: details},
             named_by_id=True,
+            key_id=key.id,
         )
 
 
@@ -80,13 +80,13 @@ def context_for(found: Offer, hardware_type: str | None, asked: int | None) -> i
     return asked
 
 
-async def find(platform: Platform, instance_id: str) -> Deployment:
+async def find(platform: Platform, project: str, instance_id: str) -> Deployment:
     """
     Raises:
         NotFound: no instance has this id.
     """
     try:
-        found = await deployments.get(platform, PROJECT, instance_id)
+        found = await deployments.get(platform, project, instance_id)
     except NotFound:
         found = None
     # By its name a deployment is found too, and a name may look like another one's id.
@@ -99,66 +99,66 @@ async def find(platform: Platform, instance_id: str) -> Deployment:
     return found
 
 
-async def list_all(platform: Platform) -> list[Deployment]:
+async def list_all(platform: Platform, project: str) -> list[Deployment]:
     """Every instance, in the order in which they were made."""
-    page = await deployments.list_page(platform, PROJECT)
+    page = await deployments.list_page(platform, project)
     return [one for one in page.deployments if one.status != "deleting"]
 
 
-async def restart(platform: Platform, instance_id: str) -> Deployment:
+async def restart(platform: Platform, project: str, instance_id: str) -> Deployment:
     """Starts a stopped instance again, with the arguments that it had.
 
     Raises:
         NotFound: no instance has this id.
         Conflict: it is not stopped.
     """
-    found = await find(platform, instance_id)
+    found = await find(platform, project, instance_id)
     if state_of(found) != "stopped":
         raise Conflict(
             f"instance {instance_id} is {state_of(found)}; only a stopped one can be restarted",
             code="not_stopped",
         )
-    return await deployments.start(platform, PROJECT, instance_id)
+    return await deployments.start(platform, project, instance_id)
 
 
-async def stop(platform: Platform, instance_id: str) -> Deployment:
+async def stop(platform: Platform, project: str, instance_id: str) -> Deployment:
     """Stops an instance; running requests get time to finish.
 
     Raises:
         NotFound: no instance has this id.
         Conflict: it was stopped already.
     """
-    await find(platform, instance_id)
-    return await deployments.stop(platform, PROJECT, instance_id)
+    await find(platform, project, instance_id)
+    return await deployments.stop(platform, project, instance_id)
 
 
-async def stop_all(platform: Platform) -> list[str]:
+async def stop_all(platform: Platform, project: str) -> list[str]:
     """Stops whatever is not; gives the ids. One that failed is stopped too, or it might come back."""
     stopped = []
-    for one in await list_all(platform):
-        if one.status != "stopped" and await _done(deployments.stop(platform, PROJECT, one.id)):
+    for one in await list_all(platform, project):
+        if one.status != "stopped" and await _done(deployments.stop(platform, project, one.id)):
             stopped.append(one.id)
     return stopped
 
 
-async def delete(platform: Platform, instance_id: str) -> None:
+async def delete(platform: Platform, project: str, instance_id: str) -> None:
     """
     Raises:
         NotFound: no instance has this id.
         Conflict: it is not stopped.
     """
-    await find(platform, instance_id)
-    await deployments.delete(platform, PROJECT, instance_id, allow=_must_be_stopped)
+    await find(platform, project, instance_id)
+    await deployments.delete(platform, project, instance_id, allow=_must_be_stopped)
 
 
-async def delete_all(platform: Platform, *, force: bool) -> list[str]:
+async def delete_all(platform: Platform, project: str, *, force: bool) -> list[str]:
     """Deletes the stopped instances, with `force` the others too; gives the ids."""
     allow = None if force else _must_be_stopped
     deleted = []
-    for one in await list_all(platform):
+    for one in await list_all(platform, project):
         if not force and state_of(one) != "stopped":
             continue
-        if await _done(deployments.delete(platform, PROJECT, one.id, allow=allow)):
+        if await _done(deployments.delete(platform, project, one.id, allow=allow)):
             deleted.append(one.id)
     return deleted
 

@@ -12,12 +12,14 @@ import orjson
 
 from paddock.engines.parameters import plan
 from paddock.errors import InvalidRequest, PaddockError
+from paddock.gateway import accounts as accounting
 from paddock.gateway import whole
+from paddock.gateway.accounts import Accounts, admit
 from paddock.gateway.engine_errors import refused
+from paddock.gateway.http import Request
 from paddock.gateway.llm_engine.completions import OUR_NAMES, neutral
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.llm_engine.outputs import output
-from paddock.gateway.nobody import unsent
 from paddock.inference import relay
 from paddock.inference.deployment import Deployment
 from paddock.inference.relay import EngineRefused
@@ -38,10 +40,12 @@ class LLMEngineRows:
 
     Args:
         ask_openai: asks what is in OpenAI's shapes.
+        accounts: who counts what they use; None if nobody does.
     """
 
-    def __init__(self, ask_openai: AskOpenAI) -> None:
+    def __init__(self, ask_openai: AskOpenAI, accounts: Accounts | None = None) -> None:
         self._ask_openai = ask_openai
+        self._accounts = accounts
 
     async def ask(self, spec: Mapping[str, Any], deployment: Deployment, row: bytes, number: int) -> Answer:
         """
@@ -50,9 +54,12 @@ class LLMEngineRows:
         """
         config = spec["asked"]["model_config"]
         if _is_prompt(row):
-            return await _complete(spec["fields"], config.get("seed"), deployment, orjson.loads(row))
+            async with accounting.row(self._accounts, _PATH, spec) as request:
+                return await _complete(
+                    request, spec["fields"], config.get("seed"), deployment, orjson.loads(row)
+                )
         body = _body(orjson.loads(row), config, deployment)
-        said = await self._ask_openai(COMPLETIONS if "prompt" in body else CHATS, body, deployment)
+        said = await self._ask_openai(spec, COMPLETIONS if "prompt" in body else CHATS, body, deployment)
         role = config.get("response_role")
         answer = said.body if role in (None, _ANSWERED_BY_MODEL) else _with_role(said.body, role)
         # A line end in JSON, outside its texts, is but a blank.
@@ -81,10 +88,12 @@ def _is_prompt(row: bytes) -> bool:
     return row.startswith(b'"')
 
 
-async def _complete(fields: JSON, seed: int | None, deployment: Deployment, prompt: str) -> Answer:
+async def _complete(
+    request: Request, fields: JSON, seed: int | None, deployment: Deployment, prompt: str
+) -> Answer:
     # They were checked when they were read, all but the prompt.
     body = CompletionSyncV1Request.model_construct(**fields, prompt=prompt)
-    request = unsent(_PATH)
+    await admit(request, deployment, body.max_new_tokens)
     with own_fields(OUR_NAMES):
         asked = neutral(body, attached=deployment.engine == "attached", stream=False)
         if seed is not None:

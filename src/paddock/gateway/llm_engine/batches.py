@@ -15,7 +15,8 @@ from paddock.gateway.llm_engine.batch_views import view
 from paddock.gateway.llm_engine.batch_wish import Wished, check_content, refuse_unknown, wished
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.validate import parse_whole
-from paddock.inference.routing import Routes
+from paddock.gateway.visible import visible
+from paddock.inference.routing import Directory
 from paddock.schemas.jobs import Dialect, Job
 from paddock.schemas.llm_engine import (
     CreateBatchCompletionsV1Request,
@@ -27,8 +28,8 @@ from paddock.services import job_blobs, jobs
 from paddock.services.batches import places
 from paddock.services.batches.places import Source, Target
 from paddock.services.batches.spec import KIND, BatchSpec, input_key
-from paddock.services.deployments import LOCAL
 from paddock.services.jobs import NewJob
+from paddock.services.keys import INFERENCE, Key
 from paddock.services.platform import Platform, in_thread
 from paddock.services.wishes import known_here, plan_wish
 from paddock.store.blobs import new_blob
@@ -53,33 +54,35 @@ _EXAMPLE = {
 }
 
 
-def batch_routes(platform: Platform, routes: Routes) -> list[Route]:
+def batch_routes(platform: Platform, directory: Directory) -> list[Route]:
     """Both versions, which see each other's jobs.
 
     Args:
-        routes: what is served, to find out at once what a batch could not be asked of.
+        directory: what is served, to find out at once what a batch could not be asked of.
     """
     found: list[Route] = []
     for version, path in ((1, "/v1/llm/batch-completions"), (2, "/v2/batch-completions")):
-        found += _Version(platform, routes, version).routes(path)
+        found += _Version(platform, directory, version).routes(path)
     return found
 
 
 class _Version:
-    def __init__(self, platform: Platform, routes: Routes, version: int) -> None:
+    def __init__(self, platform: Platform, directory: Directory, version: int) -> None:
         self._platform = platform
-        self._routes = routes
+        self._directory = directory
         self._first = version == 1
 
     def routes(self, path: str) -> list[Route]:
         one = path + "/{job}"
         body = _V1 if self._first else _V2
         return [
-            Route("POST", path, self._create, "Complete many prompts.", body=body, example=_EXAMPLE),
+            Route(
+                "POST", path, self._create, "Complete many prompts.", INFERENCE, body=body, example=_EXAMPLE
+            ),
             Route("GET", path, self._list, "All batches, the newest first."),
             Route("GET", one, self._get, "One batch, and how far it is."),
-            Route("POST", one, self._update, "Change its priority.", body=_UPDATE),
-            Route("POST", f"{one}/actions/cancel", self._cancel, "Stop it."),
+            Route("POST", one, self._update, "Change its priority.", INFERENCE, body=_UPDATE),
+            Route("POST", f"{one}/actions/cancel", self._cancel, "Stop it.", INFERENCE),
         ]
 
     async def _create(self, request: Request) -> Response:
@@ -88,12 +91,12 @@ class _Version:
         config = given["model_config"]
         wish = wished(given, config, await self._platform.types())
         replicas = body.data_parallelism or 1
-        needs = await self._check_model(config["model"], wish, replicas)
+        needs = await self._check_model(request.key, config["model"], wish, replicas)
         identity = jobs.new_id(KIND)
         source = None
         if content is None:
-            source = await places.find_input(self._platform, LOCAL, body.input_data_path or "")
-        target = await places.find_output(self._platform, LOCAL, identity, body.output_data_path)
+            source = await places.find_input(self._platform, request.project, body.input_data_path or "")
+        target = await places.find_output(self._platform, request.project, identity, body.output_data_path)
         spec = BatchSpec(
             input_kind=source.kind if source else "blob",
             input=source.value if source else input_key(self._platform, identity),
@@ -107,6 +110,7 @@ class _Version:
         )
         new = NewJob(
             id=identity,
+            key_id=request.key.id,
             kind=KIND,
             dialect="llm_engine.v1" if self._first else "llm_engine.v2",
             spec=spec.to_json(),
@@ -118,7 +122,7 @@ class _Version:
             input=source.taken if source else "",
             output=target.taken,
         )
-        job = await self._accept(new, content, source, target)
+        job = await self._accept(request.project, new, content, source, target)
         return _answer({"job_id": job.id} if self._first else view(job))
 
     def _read(self, raw: bytes) -> tuple[Body, Any]:
@@ -145,7 +149,7 @@ class _Version:
             check_content(content, takes_requests=not self._first)
         return body, content
 
-    async def _check_model(self, model: str, wish: Wished, replicas: int) -> str:
+    async def _check_model(self, key: Key, model: str, wish: Wished, replicas: int) -> str:
         """The attached server that the job needs; empty if it needs none.
 
         Raises:
@@ -153,7 +157,7 @@ class _Version:
         """
         if not wish.apart:
             try:
-                found = self._routes.resolve(model)
+                found = visible(self._directory, key).resolve(model)
             except ModelNotFound:
                 pass
             except InvalidRequest as error:
@@ -176,7 +180,7 @@ class _Version:
                     )
                 return found.name if found.engine == "attached" else ""
         asked = CreateDeployment(**wish.fields, min_workers=replicas, max_workers=replicas)
-        known, tuned = await self._platform.store.read(lambda session: known_here(session, LOCAL))
+        known, tuned = await self._platform.store.read(lambda session: known_here(session, key.project))
         names = _NAMES if "checkpoint_path" in wish.fields else {**_NAMES, "model": _MODEL}
         try:
             with own_fields(names):
@@ -187,28 +191,30 @@ class _Version:
             raise UnsupportedParameter(f"{_MODEL}: {planned.model!r} makes embeddings only", param=_MODEL)
         return ""
 
-    async def _accept(self, new: NewJob, content: Any, source: Source | None, target: Target) -> Job:
+    async def _accept(
+        self, project: str, new: NewJob, content: Any, source: Source | None, target: Target
+    ) -> Job:
         platform = self._platform
 
         def check(session: Session) -> None:
-            places.check_still_so(session, LOCAL, source, target)
+            places.check_still_so(session, project, source, target)
 
         if content is None:
-            return await jobs.create(platform, LOCAL, new, check)
+            return await jobs.create(platform, project, new, check)
         async with new_blob(platform.blobs, input_key(platform, new.id)) as writer:
             await writer.write(orjson.dumps(content))
         try:
-            return await jobs.create(platform, LOCAL, new, check)
+            return await jobs.create(platform, project, new, check)
         except InvalidRequest:
             await job_blobs.clear(platform, new.id)
             raise
 
     async def _list(self, request: Request) -> Response:
-        page = await jobs.list_page(self._platform, LOCAL, dialects=_OURS, kind=KIND)
+        page = await jobs.list_page(self._platform, request.project, dialects=_OURS, kind=KIND)
         return _answer({"jobs": [view(job) for job in page.jobs]})
 
     async def _get(self, request: Request) -> Response:
-        job = view(await jobs.get(self._platform, LOCAL, request.params["job"], _OURS, kind=KIND))
+        job = view(await jobs.get(self._platform, request.project, request.params["job"], _OURS, kind=KIND))
         # The first version's answers are flat; who knows the second looks for `job` here too.
         return _answer({**job, "job": job} if self._first else {"job": job})
 
@@ -221,12 +227,12 @@ class _Version:
         if asked.priority is None:
             raise InvalidRequest("priority is required: nothing else can be changed", param="priority")
         priority = jobs.read_priority(asked.priority)
-        job = await jobs.set_priority(self._platform, LOCAL, identity, priority, _OURS, kind=KIND)
+        job = await jobs.set_priority(self._platform, request.project, identity, priority, _OURS, kind=KIND)
         return _answer({**view(job), "success": True})
 
     async def _cancel(self, request: Request) -> Response:
         try:
-            await jobs.cancel(self._platform, LOCAL, request.params["job"], _OURS, kind=KIND)
+            await jobs.cancel(self._platform, request.project, request.params["job"], _OURS, kind=KIND)
         except Conflict:
             return _answer({"success": False})
         return _answer({"success": True})

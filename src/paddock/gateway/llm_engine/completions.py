@@ -11,16 +11,19 @@ from pydantic import TypeAdapter
 
 from paddock.engines.parameters import Plan, plan
 from paddock.errors import InvalidRequest, UnsupportedParameter
-from paddock.gateway import whole
+from paddock.gateway import callbacks, whole
+from paddock.gateway.accounts import admit
+from paddock.gateway.callbacks import Heard
 from paddock.gateway.counting import count_parts, finish_stream
 from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.llm_engine.outputs import Events, output
+from paddock.gateway.metered import Meter, MeteredTranslator
 from paddock.gateway.sse import HEADERS
 from paddock.gateway.validate import parse_whole
 from paddock.inference import relay
-from paddock.inference.relay import EngineRefused
+from paddock.inference.relay import EngineRefused, Translator
 from paddock.inference.routing import Deployment, Routes
 from paddock.schemas.llm_engine import CompletionStreamV1Request, CompletionSyncV1Request
 from paddock.schemas.openai import INT32
@@ -70,7 +73,10 @@ async def complete(request: Request, routes: Routes) -> Response:
         said = output(answer, with_tokens=bool(body.return_token_log_probs))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
-    return Response(orjson.dumps({"request_id": request.id, "output": said}))
+    answered = {"request_id": request.id, "output": said}
+    if callbacks.wanted(deployment):
+        await callbacks.tell(request, deployment, lambda: answered)
+    return Response(orjson.dumps(answered))
 
 
 async def stream(request: Request, routes: Routes) -> None:
@@ -83,17 +89,29 @@ async def stream(request: Request, routes: Routes) -> None:
     deployment, planned = await _plan(request, body, routes, stream=True)
     request.record.streamed = True
     events = Events(request.id, body.max_new_tokens, with_tokens=bool(body.return_token_log_probs))
-    headers = HEADERS % request.id.encode()
+    headers = HEADERS % request.answer_headers
     engine_body = planned.parts[0].body
+    metered: Translator = events
+    if request.hold is not None:
+        metered = MeteredTranslator(events, Meter(request, deployment, [events]))
+    heard = Heard(metered, chat=False) if callbacks.wanted(deployment) else None
     try:
         outcome = await relay.stream(
-            deployment, whole.path(chat=False), engine_body, request.connection, headers, events
+            deployment, whole.path(chat=False), engine_body, request.connection, headers, heard or metered
         )
         finish_stream(request, outcome.first, outcome.error)
+        if heard is not None and outcome.error is None:
+            await callbacks.tell(request, deployment, lambda: _whole(request, body, heard))
     except EngineRefused as error:
         raise refused(error, "prompt") from None
     finally:
-        count_parts(request.record, [events], chat=False)
+        count_parts(request.record, [events])
+
+
+def _whole(request: Request, body: Body, heard: Heard) -> JSON:
+    """A streamed answer as it would have been in one piece."""
+    said = output(heard.answer(), with_tokens=bool(body.return_token_log_probs))
+    return {"request_id": request.id, "output": said}
 
 
 def neutral(body: Body, *, attached: bool, stream: bool) -> JSON:
@@ -147,7 +165,7 @@ async def _plan(request: Request, body: Body, routes: Routes, *, stream: bool) -
     _refuse_unknown(body)
     with own_fields(OUR_NAMES):
         deployment = routes.resolve(name)
-        request.record.model = deployment.name
+        await admit(request, deployment, body.max_new_tokens)
         fields = neutral(body, attached=deployment.engine == "attached", stream=stream)
         return deployment, await plan(deployment, fields, chat=False)
 

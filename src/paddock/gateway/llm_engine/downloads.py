@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from paddock.errors import InvalidRequest, NotFound, UnsupportedParameter
 from paddock.gateway import download
 from paddock.gateway.address import server_address
-from paddock.gateway.app import Route
+from paddock.gateway.app import ANY_KEY, PUBLIC, Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine.batch_wish import refuse_unknown
 from paddock.gateway.validate import parse_whole
@@ -20,7 +20,6 @@ from paddock.schemas.llm_engine.finetunes import ModelDownloadRequest
 from paddock.services import adapters, tuned_models
 from paddock.services.adapters import Adapter
 from paddock.services.blob_files import StoredFile
-from paddock.services.deployments import LOCAL
 from paddock.services.merging import Merger, merged_files
 from paddock.services.platform import Platform
 from paddock.services.signing import Signer
@@ -33,7 +32,11 @@ HUGGING_FACE, MERGED, GGUF = "hugging_face", "merged", "gguf"
 _DOWNLOAD = TypeAdapter(ModelDownloadRequest)
 _GGUF_FILE = "adapter.gguf"
 _PATH = "/v1/llm/downloads/{adapter}/{file}"
-_QUERY = {"expires": "When it stops working, in seconds since 1970.", "signature": "Over all the rest."}
+_QUERY = {
+    "project": "Whose it is.",
+    "expires": "When it stops working, in seconds since 1970.",
+    "signature": "Over all the rest.",
+}
 
 
 def download_routes(platform: Platform, prefix: str) -> list[Route]:
@@ -47,28 +50,30 @@ def download_routes(platform: Platform, prefix: str) -> list[Route]:
     async def ask(request: Request) -> Response:
         asked = parse_whole(_DOWNLOAD, request.body)
         refuse_unknown(asked, of="downloads")
-        found = await _find(platform, asked.model_name)
+        found = await _find(platform, request.project, asked.model_name)
         expires_at = int(time.time()) + LASTS
         host = server_address(settings.public_url, request.headers, settings.host, settings.port)
         urls: dict[str, str] = {}
-        for file in await _files(found, asked.download_format, merger):
+        await signer.ready()
+        for file in await _files(request.project, found, asked.download_format, merger):
             path = f"/v1/llm/downloads/{found.id}/{quote(file.name)}"
-            signature = await signer.sign(f"{found.id}/{file.name}", expires_at)
-            query = urlencode({"expires": expires_at, "signature": signature})
+            signature = signer.sign(f"{request.project}/{found.id}/{file.name}", expires_at)
+            query = urlencode({"project": request.project, "expires": expires_at, "signature": signature})
             urls[file.name] = f"{host}{prefix}{path}?{query}"
         return Response(orjson.dumps({"urls": urls}))
 
     async def send(request: Request) -> None:
         identity, name = request.params["adapter"], request.params["file"]
         values = query_values(request, _QUERY)
-        expires = values.get("expires", "")
+        project, expires = values.get("project", ""), values.get("expires", "")
         at = int(expires) if expires.isascii() and expires.isdecimal() and len(expires) < 16 else 0
-        if not await signer.check(f"{identity}/{name}", at, values.get("signature", "")):
+        await signer.ready()
+        if not signer.check(f"{project}/{identity}/{name}", at, values.get("signature", "")):
             raise NotFound(
                 "this address does not work, or not any more: ask for the download again",
                 code="download_not_found",
             )
-        found = await _made(platform, identity)
+        found = await _made(platform, project, identity)
         file = await _file(platform, found, name)
         if file is None:
             raise NotFound(f"{found.name} has no file {name[:140]!r}", code="download_not_found")
@@ -81,28 +86,29 @@ def download_routes(platform: Platform, prefix: str) -> list[Route]:
             "/v1/llm/model-endpoints/download",
             ask,
             "Addresses of a fine-tuned model's files.",
+            ANY_KEY,
             body=_DOWNLOAD,
             example={"model_name": "paddock/foal.shop.20261128-120000", "download_format": HUGGING_FACE},
         ),
-        Route("GET", _PATH, send, "One file of a fine-tuned model.", query=_QUERY),
+        Route("GET", _PATH, send, "One file of a fine-tuned model.", PUBLIC, query=_QUERY),
     ]
 
 
-async def _made(platform: Platform, name: str) -> Made:
+async def _made(platform: Platform, project: str, name: str) -> Made:
     """By name or id.
 
     Raises:
         NotFound: no fine-tune has made such a thing.
     """
     try:
-        return await adapters.get(platform, LOCAL, name)
+        return await adapters.get(platform, project, name)
     except NotFound:
-        return await tuned_models.get(platform, LOCAL, name)
+        return await tuned_models.get(platform, project, name)
 
 
-async def _find(platform: Platform, name: str) -> Made:
+async def _find(platform: Platform, project: str, name: str) -> Made:
     try:
-        return await _made(platform, name)
+        return await _made(platform, project, name)
     except NotFound:
         raise InvalidRequest(
             f"model_name: {name[:140]!r} is no fine-tuned model; only what was made here can be downloaded",
@@ -111,7 +117,7 @@ async def _find(platform: Platform, name: str) -> Made:
         ) from None
 
 
-async def _files(made: Made, format: str | None, merger: Merger) -> Sequence[StoredFile]:
+async def _files(project: str, made: Made, format: str | None, merger: Merger) -> Sequence[StoredFile]:
     """
     Raises:
         UnsupportedParameter: there is none of this format.
@@ -120,7 +126,7 @@ async def _files(made: Made, format: str | None, merger: Merger) -> Sequence[Sto
         return made.files
     if format == MERGED:
         # What was trained as a whole has nothing to be merged with.
-        return await merger.files(LOCAL, made) if isinstance(made, Adapter) else made.files
+        return await merger.files(project, made) if isinstance(made, Adapter) else made.files
     if format == GGUF:
         if isinstance(made, Adapter):
             return [_gguf(made)]

@@ -12,6 +12,7 @@ from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine import adapters as fine_tuned
 from paddock.gateway.llm_engine.bodies import read_create, read_update
 from paddock.gateway.llm_engine.errors import own_fields
+from paddock.gateway.llm_engine.hooks import CALLBACK
 from paddock.gateway.llm_engine.translate import (
     asked_before,
     create_wish,
@@ -28,9 +29,9 @@ from paddock.services.adapters import Adapter
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import hardware_types
 from paddock.services.platform import Platform, in_thread, nodes
+from paddock.services.webhooks import hooks
 
 JSON = dict[str, Any]
-PROJECT = deployments.LOCAL
 LISTED = {
     "name": "Only the endpoint of this name.",
     "order_by": "`oldest` (which is the default), `newest` or `alphabetical`.",
@@ -46,9 +47,15 @@ async def create(request: Request, platform: Platform) -> Response:
     given = read_create(request.body)
     with own_fields(names(given)):
         wish = create_wish(given, await platform.types())
+        kept = details(given, wish.hardware_type)
+        await _check_callback(platform, kept, {})
         try:
             made = await deployments.create(
-                platform, PROJECT, wish, details=details(given, wish.hardware_type)
+                platform,
+                request.project,
+                wish,
+                details=kept,
+                key_id=request.key.id,
             )
         except ModelNotFound as error:
             raise _not_found(error) from error
@@ -68,10 +75,10 @@ async def get(request: Request, platform: Platform) -> Response:
         return endpoint(one, types, _queued(one, load))
 
     try:
-        return _answer(show(await deployments.get(platform, PROJECT, name)))
+        return _answer(show(await deployments.get(platform, request.project, name)))
     except NotFound as error:
-        adapter = await _adapter(platform, name, error)
-    every = (await deployments.list_page(platform, PROJECT)).deployments
+        adapter = await _adapter(request, platform, name, error)
+    every = (await deployments.list_page(platform, request.project)).deployments
     return _answer(fine_tuned.endpoint(adapter, fine_tuned.base_of(adapter, every), show))
 
 
@@ -80,8 +87,8 @@ async def list_all(request: Request, platform: Platform) -> Response:
     models are such too.
     """
     values = query_values(request, LISTED)
-    every = (await deployments.list_page(platform, PROJECT)).deployments
-    found: list[Deployment | Adapter] = [*every, *await adapters.list_all(platform, PROJECT)]
+    every = (await deployments.list_page(platform, request.project)).deployments
+    found: list[Deployment | Adapter] = [*every, *await adapters.list_all(platform, request.project)]
     found.sort(key=lambda one: one.created_at)
     if "name" in values:
         found = [one for one in found if one.name == values["name"]]
@@ -119,7 +126,7 @@ async def update(request: Request, platform: Platform) -> Response:
         InvalidRequest: a field is wrong, or names something that is not there.
         Conflict: it is being deleted.
     """
-    before = await deployments.get(platform, PROJECT, request.params["name"])
+    before = await deployments.get(platform, request.project, request.params["name"])
     given = read_update(request.body, asked_before(before))
     with own_fields(names(given)):
         wish = update_wish(given, asked_before(before), await platform.types())
@@ -128,14 +135,14 @@ async def update(request: Request, platform: Platform) -> Response:
                 f"min_workers must be at most max_workers, and {given['min_workers']} is more than 0",
                 param="min_workers",
             )
+        kept = new_details(given, before, wish)
+        await _check_callback(platform, kept, before.details)
         try:
-            after = await deployments.update(
-                platform, PROJECT, before.id, wish, details=new_details(given, before, wish)
-            )
+            after = await deployments.update(platform, request.project, before.id, wish, details=kept)
         except ModelNotFound as error:
             raise _not_found(error) from error
     if given.get("max_workers") == 0 and after.status != "stopped":
-        after = await _stop(platform, after)
+        after = await _stop(request, platform, after)
     return _answer({"endpoint_creation_task_id": task_id(after)})
 
 
@@ -148,29 +155,40 @@ async def delete(request: Request, platform: Platform) -> Response:
     """
     name = request.params["name"]
     try:
-        if (model := await tuned_deployments.owner(platform, PROJECT, name)) is not None:
-            await tuned_deployments.delete(platform, PROJECT, model.id)
+        if (model := await tuned_deployments.owner(platform, request.project, name)) is not None:
+            await tuned_deployments.delete(platform, request.project, model.id)
         else:
-            await deployments.delete(platform, PROJECT, name)
+            await deployments.delete(platform, request.project, name)
     except NotFound as error:
-        await adapters.delete(platform, PROJECT, (await _adapter(platform, name, error)).id)
+        await adapters.delete(platform, request.project, (await _adapter(request, platform, name, error)).id)
     return _answer({"deleted": True})
 
 
-async def _adapter(platform: Platform, name: str, error: NotFound) -> Adapter:
+async def _check_callback(platform: Platform, kept: JSON, before: JSON) -> None:
+    """Looks at a new address of a callback.
+
+    Raises:
+        InvalidRequest: it may not be called.
+    """
+    wanted = kept[CALLBACK]
+    if wanted and wanted != before.get(CALLBACK):
+        await hooks.check_url(platform, wanted["url"], "default_callback_url")
+
+
+async def _adapter(request: Request, platform: Platform, name: str, error: NotFound) -> Adapter:
     """
     Args:
         error: raised if there is no such adapter either.
     """
     try:
-        return await adapters.get(platform, PROJECT, name)
+        return await adapters.get(platform, request.project, name)
     except NotFound:
         raise error from None
 
 
-async def _stop(platform: Platform, deployment: Deployment) -> Deployment:
+async def _stop(request: Request, platform: Platform, deployment: Deployment) -> Deployment:
     try:
-        return await deployments.stop(platform, PROJECT, deployment.id)
+        return await deployments.stop(platform, request.project, deployment.id)
     except Conflict as error:
         if error.code != "already_stopped":
             raise

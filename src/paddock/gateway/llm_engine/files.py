@@ -14,11 +14,10 @@ import orjson
 
 from paddock.errors import InvalidRequest
 from paddock.gateway import download, uploads
-from paddock.gateway.app import Route
+from paddock.gateway.app import ANY_KEY, Route
 from paddock.gateway.http import Request, Response
 from paddock.schemas.files import File
 from paddock.services import files
-from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform
 
 JSON = dict[str, Any]
@@ -30,14 +29,16 @@ def file_routes(platform: Platform) -> list[Route]:
         return await _upload(platform, request)
 
     async def list_all(request: Request) -> Response:
-        found = await files.list_all(platform, LOCAL)
+        found = await files.list_all(platform, request.project)
         return Response(orjson.dumps({"files": [_view(file) for file in found]}))
 
     async def get(request: Request) -> Response:
-        return Response(orjson.dumps(_view(await files.get(platform, LOCAL, request.params["file"]))))
+        return Response(
+            orjson.dumps(_view(await files.get(platform, request.project, request.params["file"])))
+        )
 
     async def delete(request: Request) -> Response:
-        await files.delete(platform, LOCAL, request.params["file"])
+        await files.delete(platform, request.project, request.params["file"])
         return Response(b'{"deleted":true}')
 
     async def content(request: Request) -> None:
@@ -45,10 +46,12 @@ def file_routes(platform: Platform) -> list[Route]:
 
     one = "/v1/files/{file}"
     return [
-        Route("POST", "/v1/files", upload, "Store a text: a form with a part `file`.", receives=True),
+        Route(
+            "POST", "/v1/files", upload, "Store a text: a form with a part `file`.", ANY_KEY, receives=True
+        ),
         Route("GET", "/v1/files", list_all, "The stored files."),
         Route("GET", one, get, "One stored file."),
-        Route("DELETE", one, delete, "Remove a stored file."),
+        Route("DELETE", one, delete, "Remove a stored file.", ANY_KEY),
         Route("GET", one + "/content", content, "The text of a stored file."),
     ]
 
@@ -60,12 +63,12 @@ async def _upload(platform: Platform, request: Request) -> Response:
         raise InvalidRequest(
             "file must be text in UTF-8; any other file can be stored through POST /v1/files", param="file"
         )
-    kept = await files.keep(platform, LOCAL, form.received, form.filename, PURPOSE)
+    kept = await files.keep(platform, request.project, form.received, form.filename, PURPOSE)
     return Response(orjson.dumps({"id": kept.id}))
 
 
 async def _content(platform: Platform, request: Request) -> None:
-    file = await files.get(platform, LOCAL, request.params["file"])
+    file = await files.get(platform, request.project, request.params["file"])
     if file.characters is None:
         raise InvalidRequest(
             f"file {file.id} is not text in UTF-8; its bytes are at GET /v1/files/{file.id}/content"

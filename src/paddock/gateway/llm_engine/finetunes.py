@@ -16,7 +16,6 @@ from paddock.schemas.jobs import Job
 from paddock.schemas.llm_engine.finetunes import CreateFineTuneRequest
 from paddock.schemas.own import Event
 from paddock.services import jobs
-from paddock.services.deployments import LOCAL
 from paddock.services.finetunes import asking, tracking
 from paddock.services.finetunes.asking import Asked
 from paddock.services.finetunes.spec import KIND
@@ -47,9 +46,10 @@ def fine_tune_routes(platform: Platform) -> list[Route]:
         try:
             job = await asking.create(
                 platform,
-                LOCAL,
+                request.project,
                 Asked(
                     dialect="llm_engine.v1",
+                    key_id=request.key.id,
                     model=asked.model,
                     training_file=asked.training_file,
                     validation_file=asked.validation_file,
@@ -65,23 +65,23 @@ def fine_tune_routes(platform: Platform) -> list[Route]:
         return _answer({"id": job.id})
 
     async def list_all(request: Request) -> Response:
-        page = await jobs.list_page(platform, LOCAL, kind=KIND)
+        page = await jobs.list_page(platform, request.project, kind=KIND)
         return _answer({"jobs": [view(job) for job in page.jobs]})
 
     async def get(request: Request) -> Response:
-        return _answer(view(await jobs.get(platform, LOCAL, request.params["job"], kind=KIND)))
+        return _answer(view(await jobs.get(platform, request.project, request.params["job"], kind=KIND)))
 
     async def cancel(request: Request) -> Response:
         try:
-            await jobs.cancel(platform, LOCAL, request.params["job"], kind=KIND)
+            await jobs.cancel(platform, request.project, request.params["job"], kind=KIND)
         except Conflict:
             # It is over, by itself or because somebody was faster.
-            job = await jobs.get(platform, LOCAL, request.params["job"], kind=KIND)
+            job = await jobs.get(platform, request.project, request.params["job"], kind=KIND)
             return _answer({"success": job.state == "cancelled"})
         return _answer({"success": True})
 
     async def list_events(request: Request) -> Response:
-        found = await asking.events_of(platform, LOCAL, request.params["job"])
+        found = await asking.events_of(platform, request.project, request.params["job"])
         return _answer({"events": [_event(one) for one in found]})
 
     one = _PATH + "/{job}"

@@ -64,7 +64,7 @@ class Events:
     Attributes:
         usage: the engine's usage object, once it came.
         prompt_tokens: length of the prompt, if the engine tells before the first token.
-        pieces: content chunks that came.
+        pieces: tokens that came.
     """
 
     def __init__(self, request_id: str, limit: int, *, with_tokens: bool) -> None:
@@ -127,7 +127,7 @@ class Events:
         found = tokens(logprobs) if self._with_tokens else []
         if not text and not found:
             return b""
-        self.pieces += 1
+        self.pieces = max(self.pieces + max(1, len(found)), count or 0)
         out = self._release()
         # An engine of somebody else's may send several tokens at once.
         for token in found[:-1]:

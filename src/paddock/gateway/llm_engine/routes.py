@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from paddock.errors import InvalidRequest, PaddockError
-from paddock.gateway.app import Endpoint, Mount, Route
+from paddock.gateway.app import PUBLIC, Endpoint, Mount, Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine import bodies, completions, endpoints
 from paddock.gateway.llm_engine.batches import batch_routes
@@ -18,7 +18,9 @@ from paddock.gateway.llm_engine.downloads import download_routes
 from paddock.gateway.llm_engine.errors import error_body
 from paddock.gateway.llm_engine.files import file_routes
 from paddock.gateway.llm_engine.finetunes import fine_tune_routes
-from paddock.inference.routing import Routes
+from paddock.gateway.visible import visible
+from paddock.inference.routing import Directory
+from paddock.services.keys import INFERENCE
 from paddock.services.platform import Platform
 
 PREFIX = "/llm-engine"
@@ -34,7 +36,7 @@ _CAPITAL = {"prompt": "The capital of France is", "max_new_tokens": 8, "temperat
 
 
 def mount(
-    routes: Routes,
+    directory: Directory,
     platform: Platform,
     openai: Sequence[Route],
     refusal: Callable[[], PaddockError | None],
@@ -53,7 +55,8 @@ def mount(
         return Response(b'{"status":"ok"}')
 
     async def readyz(request: Request) -> Response:
-        waiting = {one.name: one.problem for one in routes.all() if not one.serves and one.base is None}
+        seen = visible(directory, request.key).all()
+        waiting = {one.name: one.problem for one in seen if not one.serves and one.base is None}
         if waiting or refusal() is not None:
             return Response(orjson.dumps({"status": "waiting", "models": waiting}), 503)
         return Response(b'{"status":"ok"}')
@@ -64,14 +67,24 @@ def mount(
         error_body,
         [
             *_endpoint_routes(platform),
-            *_completion_routes(routes),
+            *_completion_routes(directory),
             *file_routes(platform),
-            *batch_routes(platform, routes),
+            *batch_routes(platform, directory),
             *fine_tune_routes(platform),
             *download_routes(platform, PREFIX),
             *(_second_version(route) for route in openai),
-            Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True, logged=False),
-            Route("GET", "/readyz", readyz, "200 once every endpoint serves.", always=True, logged=False),
+            Route(
+                "GET",
+                "/healthz",
+                healthz,
+                "200 once requests can be taken.",
+                PUBLIC,
+                always=True,
+                logged=False,
+            ),
+            Route(
+                "GET", "/readyz", readyz, "200 once every endpoint serves.", PUBLIC, always=True, logged=False
+            ),
         ],
     )
 
@@ -90,7 +103,13 @@ def _endpoint_routes(platform: Platform) -> list[Route]:
             body=bodies.CREATE,
             example=_PONY,
         ),
-        Route("GET", _ENDPOINTS, on(endpoints.list_all), "Every model endpoint.", query=endpoints.LISTED),
+        Route(
+            "GET",
+            _ENDPOINTS,
+            on(endpoints.list_all),
+            "Every model endpoint.",
+            query=endpoints.LISTED,
+        ),
         Route("GET", one, on(endpoints.get), "One model endpoint."),
         Route(
             "PUT",
@@ -104,12 +123,12 @@ def _endpoint_routes(platform: Platform) -> list[Route]:
     ]
 
 
-def _completion_routes(routes: Routes) -> list[Route]:
+def _completion_routes(directory: Directory) -> list[Route]:
     async def sync(request: Request) -> Response:
-        return await completions.complete(request, routes)
+        return await completions.complete(request, visible(directory, request.key))
 
     async def stream(request: Request) -> None:
-        await completions.stream(request, routes)
+        await completions.stream(request, visible(directory, request.key))
 
     return [
         Route(
@@ -117,6 +136,7 @@ def _completion_routes(routes: Routes) -> list[Route]:
             "/v1/llm/completions-sync",
             sync,
             "Continue a text.",
+            INFERENCE,
             body=completions.SYNC,
             example=_CAPITAL,
             query=QUERY,
@@ -126,6 +146,7 @@ def _completion_routes(routes: Routes) -> list[Route]:
             "/v1/llm/completions-stream",
             stream,
             "Continue a text, token by token.",
+            INFERENCE,
             body=completions.STREAM,
             example=_CAPITAL,
             query=QUERY,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.errors import UnsupportedParameter
 from paddock.gateway.llm_engine.engine_fields import refuse_engine_fields, weights_type
 from paddock.gateway.llm_engine.hardware import RESOURCES, choose, read_bytes, read_resources
+from paddock.gateway.llm_engine.hooks import CALLBACK, callback, check_hooks
 from paddock.schemas.hardware import HardwareType
 from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
 
@@ -86,13 +87,21 @@ def update_wish(given: JSON, before: JSON, types: Mapping[str, HardwareType]) ->
 
 
 def details(given: JSON, hardware_type: str | None) -> JSON:
-    """What is kept of a new endpoint."""
+    """What is kept of a new endpoint.
+
+    Raises:
+        InvalidRequest: its hooks lack something.
+    """
     asked = {name: value for name, value in given.items() if name not in _ELSEWHERE}
-    return {DETAILS: {"asked": asked, "hardware_type": hardware_type}}
+    return {DETAILS: {"asked": asked, "hardware_type": hardware_type}, CALLBACK: callback(asked)}
 
 
 def new_details(given: JSON, before: Deployment, wish: UpdateDeployment) -> JSON:
-    """What is kept of a changed endpoint."""
+    """What is kept of a changed endpoint.
+
+    Raises:
+        InvalidRequest: as `details`.
+    """
     asked = {**asked_before(before), **given}
     asked = {name: value for name, value in asked.items() if name not in _ELSEWHERE}
     if not given.get("metadata"):
@@ -101,7 +110,8 @@ def new_details(given: JSON, before: Deployment, wish: UpdateDeployment) -> JSON
     if wish.model is not None and "checkpoint_path" not in given:
         asked.pop("checkpoint_path", None)
     kept = before.details.get(DETAILS, {}).get("hardware_type")
-    return {DETAILS: {"asked": asked, "hardware_type": wish.hardware_type or kept}}
+    chosen = wish.hardware_type or kept
+    return {DETAILS: {"asked": asked, "hardware_type": chosen}, CALLBACK: callback(asked)}
 
 
 def _plain(given: JSON) -> JSON:
@@ -122,15 +132,6 @@ def _refuse(given: JSON) -> None:
             f" {given['nodes_per_worker']}",
             param="nodes_per_worker",
         )
-    for hook in given.get("post_inference_hooks", ()):
-        if hook != "callback":
-            raise InvalidRequest(
-                f'post_inference_hooks must be "callback" only, not {hook[:40]!r}',
-                param="post_inference_hooks",
-            )
-        raise UnsupportedParameter(
-            "post_inference_hooks cannot be honoured: nobody is called after an inference here; leave it out",
-            param="post_inference_hooks",
-        )
+    check_hooks(given)
     if "storage" in given:
         read_bytes(given["storage"], "storage")

@@ -12,7 +12,6 @@ from paddock.gateway.openai.batch_rows import EMBEDDINGS
 from paddock.inference.routing import Routes
 from paddock.schemas.files import File
 from paddock.services import files, tuned_models
-from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, in_thread
 from paddock.services.wishes import facts_of
 
@@ -33,14 +32,16 @@ class Found:
     needs: str = ""
 
 
-async def check_input(platform: Platform, routes: Routes, identity: str, endpoint: str) -> Found:
+async def check_input(
+    platform: Platform, project: str, routes: Routes, identity: str, endpoint: str
+) -> Found:
     """
     Raises:
         InvalidRequest: there is no such file, it has no lines, or its model cannot be asked this; `param`
             names the field.
     """
     try:
-        file = await files.get(platform, LOCAL, identity)
+        file = await files.get(platform, project, identity)
         if not file.bytes:
             raise InvalidRequest(f"{FIELD}: file {file.id} is empty", param=FIELD, code="empty_file")
         if file.characters is None:
@@ -52,7 +53,7 @@ async def check_input(platform: Platform, routes: Routes, identity: str, endpoin
         model = await _first_model(platform, file)
     except NotFound as error:
         raise missing(error) from None
-    return await _check_model(platform, routes, model, endpoint) if model else Found()
+    return await _check_model(platform, project, routes, model, endpoint) if model else Found()
 
 
 def missing(error: NotFound) -> InvalidRequest:
@@ -76,11 +77,11 @@ async def _first_model(platform: Platform, file: File) -> str:
     return model if isinstance(model, str) else ""
 
 
-async def _check_model(platform: Platform, routes: Routes, model: str, endpoint: str) -> Found:
+async def _check_model(platform: Platform, project: str, routes: Routes, model: str, endpoint: str) -> Found:
     try:
         deployment = routes.resolve(model)
     except ModelNotFound:
-        return await _check_known(platform, model, endpoint)
+        return await _check_known(platform, project, model, endpoint)
     except InvalidRequest as error:
         raise _refusal(error.message, error.code) from None
     if deployment.stopped:
@@ -92,10 +93,10 @@ async def _check_model(platform: Platform, routes: Routes, model: str, endpoint:
     return Found(model, deployment.name if deployment.engine == "attached" else "")
 
 
-async def _check_known(platform: Platform, model: str, endpoint: str) -> Found:
+async def _check_known(platform: Platform, project: str, model: str, endpoint: str) -> Found:
     """One that is not served is brought up for the batch."""
     try:
-        tuned = await platform.store.read(lambda session: tuned_models.known(session, LOCAL))
+        tuned = await platform.store.read(lambda session: tuned_models.known(session, project))
         facts = await in_thread(lambda: facts_of(platform, model, tuned))
     except ModelNotFound:
         return Found()  # A fault of the input, which is told as such once it is read.

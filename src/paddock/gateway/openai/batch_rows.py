@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from paddock.errors import PaddockError
+from paddock.gateway import accounts as accounting
+from paddock.gateway.accounts import Accounts
 from paddock.gateway.http import Request, Response
-from paddock.gateway.nobody import unsent
 from paddock.gateway.openai.bodies import CHAT, COMPLETION, EMBEDDING
 from paddock.gateway.openai.embed import embed
 from paddock.gateway.openai.errors import error_body
@@ -32,7 +33,14 @@ _UNANSWERED = b'{"id":"batch_req_%b","custom_id":%b,"response":null,"error":%b}'
 
 
 class OpenAIRows:
-    """`inference.rows.Rows` for lines that were checked: each has a `custom_id` and a `body`."""
+    """`inference.rows.Rows` for lines that were checked: each has a `custom_id` and a `body`.
+
+    Args:
+        accounts: who counts what they use; None if nobody does.
+    """
+
+    def __init__(self, accounts: Accounts | None = None) -> None:
+        self._accounts = accounts
 
     async def ask(self, spec: Mapping[str, Any], deployment: Deployment, row: bytes, number: int) -> Answer:
         """The answer that the endpoint gives to the line's body, whatever its `model` calls the deployment.
@@ -41,8 +49,22 @@ class OpenAIRows:
             PaddockError: what the endpoint answers with instead.
         """
         line = orjson.loads(row)
-        said = await answer(spec["endpoint"], line["body"], deployment)
+        said = await self.answer(spec, spec["endpoint"], line["body"], deployment)
         return Answer(_answered(line["custom_id"], 200, said.request_id, said.body), tokens=said.tokens)
+
+    async def answer(
+        self, spec: Mapping[str, Any], endpoint: str, body: JSON, deployment: Deployment
+    ) -> Said:
+        """What the endpoint says to a body, whatever its `model` calls the deployment.
+
+        Raises:
+            PaddockError: what the endpoint answers with instead.
+        """
+        async with accounting.row(self._accounts, endpoint, spec) as request:
+            fields = parse(_BODIES[endpoint], orjson.dumps({**body, "model": deployment.name}))
+            response = await _respond(request, endpoint, fields, Routes([deployment]))
+            record = request.record
+            return Said(request.id, response.body, record.prompt_tokens + record.completion_tokens)
 
     def error(self, spec: Mapping[str, Any], row: bytes, number: int, error: PaddockError) -> Answer:
         """A line of the error file, as OpenAI has it: a request that was answered with an error keeps that
@@ -54,19 +76,6 @@ class OpenAIRows:
             return Answer(_UNANSWERED % (_random_id(), orjson.dumps(custom_id), said), failed=True)
         body = _answered(custom_id, error.status, urandom(16).hex(), error_body(error))
         return Answer(body, failed=True)
-
-
-async def answer(endpoint: str, body: JSON, deployment: Deployment) -> Said:
-    """What the endpoint says to a body, whatever its `model` calls the deployment.
-
-    Raises:
-        PaddockError: what the endpoint answers with instead.
-    """
-    request = unsent(endpoint)
-    fields = parse(_BODIES[endpoint], orjson.dumps({**body, "model": deployment.name}))
-    response = await _respond(request, endpoint, fields, Routes([deployment]))
-    record = request.record
-    return Said(request.id, response.body, record.prompt_tokens + record.completion_tokens)
 
 
 async def _respond(request: Request, endpoint: str, fields: JSON, routes: Routes) -> Response:

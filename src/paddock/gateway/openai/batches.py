@@ -15,13 +15,14 @@ from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.openai.batch_input import check_input, missing
 from paddock.gateway.query import number
 from paddock.gateway.validate import parse_whole
-from paddock.inference.routing import Routes
+from paddock.gateway.visible import visible
+from paddock.inference.routing import Directory
 from paddock.schemas.jobs import Dialect, Job
 from paddock.schemas.openai_batches import CreateBatch
 from paddock.services import files, jobs
 from paddock.services.batches.spec import KIND, BatchSpec
-from paddock.services.deployments import LOCAL
 from paddock.services.jobs import NewJob
+from paddock.services.keys import INFERENCE
 from paddock.services.platform import Platform
 
 JSON = dict[str, Any]
@@ -57,16 +58,18 @@ _TIMES = {
 }
 
 
-def batch_routes(platform: Platform, routes: Routes) -> list[Route]:
+def batch_routes(platform: Platform, directory: Directory) -> list[Route]:
     """
     Args:
-        routes: what is served, to find out at once what a batch could not be asked of.
+        directory: what is served, to find out at once what a batch could not be asked of.
     """
 
     async def create(request: Request) -> Response:
         asked = parse_whole(_CREATE, request.body)
         hours = window_hours(asked.completion_window)
-        found = await check_input(platform, routes, asked.input_file_id, asked.endpoint)
+        found = await check_input(
+            platform, request.project, visible(directory, request.key), asked.input_file_id, asked.endpoint
+        )
         spec = BatchSpec(
             input_kind="file",
             input=asked.input_file_id,
@@ -79,6 +82,7 @@ def batch_routes(platform: Platform, routes: Routes) -> list[Route]:
         )
         new = NewJob(
             id=jobs.new_id(KIND),
+            key_id=request.key.id,
             kind=KIND,
             dialect="openai",
             spec=spec.to_json(),
@@ -91,18 +95,18 @@ def batch_routes(platform: Platform, routes: Routes) -> list[Route]:
 
         def check(session: Session) -> None:
             try:
-                files.find(session, LOCAL, asked.input_file_id)
+                files.find(session, request.project, asked.input_file_id)
             except NotFound as error:
                 raise missing(error) from None
 
-        return _answer(await jobs.create(platform, LOCAL, new, check))
+        return _answer(await jobs.create(platform, request.project, new, check))
 
     async def list_page(request: Request) -> Response:
         values = query_values(request, _LIST)
         limit = number(values, "limit", PAGE, least=1, most=LARGEST_PAGE)
         try:
             page = await jobs.list_page(
-                platform, LOCAL, limit=limit, after=values.get("after"), dialects=_OURS, kind=KIND
+                platform, request.project, limit=limit, after=values.get("after"), dialects=_OURS, kind=KIND
             )
         except NotFound as error:
             raise InvalidRequest(f"after: {error.message}; begin again without it", param="after") from None
@@ -116,17 +120,27 @@ def batch_routes(platform: Platform, routes: Routes) -> list[Route]:
         return Response(orjson.dumps(body))
 
     async def get(request: Request) -> Response:
-        return _answer(await jobs.get(platform, LOCAL, request.params["batch"], _OURS, kind=KIND))
+        return _answer(await jobs.get(platform, request.project, request.params["batch"], _OURS, kind=KIND))
 
     async def cancel(request: Request) -> Response:
-        return _answer(await jobs.cancel(platform, LOCAL, request.params["batch"], _OURS, kind=KIND))
+        return _answer(
+            await jobs.cancel(platform, request.project, request.params["batch"], _OURS, kind=KIND)
+        )
 
     one = "/batches/{batch}"
     return [
-        Route("POST", "/batches", create, "Answer every line of a file.", body=_CREATE, example=_EXAMPLE),
+        Route(
+            "POST",
+            "/batches",
+            create,
+            "Answer every line of a file.",
+            INFERENCE,
+            body=_CREATE,
+            example=_EXAMPLE,
+        ),
         Route("GET", "/batches", list_page, "All batches, the newest first.", query=_LIST),
         Route("GET", one, get, "One batch, and how far it is."),
-        Route("POST", f"{one}/cancel", cancel, "Stop it; what is answered already stays."),
+        Route("POST", f"{one}/cancel", cancel, "Stop it; what is answered already stays.", INFERENCE),
     ]
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from paddock.engines.parameters import dump
 from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.gateway.accounts import admit
 from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response
 from paddock.inference import relay
@@ -26,7 +27,7 @@ async def embed(request: Request, fields: JSON, routes: Routes) -> Response:
         UnsupportedParameter: the model makes no embeddings, or none of other dimensions than its own.
     """
     deployment = routes.resolve(fields["model"])
-    request.record.model = deployment.name
+    await admit(request, deployment, 0)
     if not deployment.embeds:
         able = ", ".join(one.name for one in routes.all() if one.embeds) or "none of the served ones"
         raise UnsupportedParameter(

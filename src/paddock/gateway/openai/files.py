@@ -11,13 +11,12 @@ import orjson
 
 from paddock.errors import InvalidRequest
 from paddock.gateway import download, uploads
-from paddock.gateway.app import Route
+from paddock.gateway.app import ANY_KEY, Route
 from paddock.gateway.head import new_headers
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.query import number
 from paddock.schemas.files import File
 from paddock.services import files
-from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform
 
 JSON = dict[str, Any]
@@ -45,15 +44,17 @@ def file_routes(platform: Platform) -> list[Route]:
         return await _list_page(platform, request)
 
     async def get(request: Request) -> Response:
-        return Response(orjson.dumps(_view(await files.get(platform, LOCAL, request.params["file"]))))
+        return Response(
+            orjson.dumps(_view(await files.get(platform, request.project, request.params["file"])))
+        )
 
     async def delete(request: Request) -> Response:
         identity = request.params["file"]
-        await files.delete(platform, LOCAL, identity)
+        await files.delete(platform, request.project, identity)
         return Response(orjson.dumps({"id": identity, "object": "file", "deleted": True}))
 
     async def content(request: Request) -> None:
-        file = await files.get(platform, LOCAL, request.params["file"])
+        file = await files.get(platform, request.project, request.params["file"])
         await download.send(
             request,
             files.content(platform, file),
@@ -69,11 +70,12 @@ def file_routes(platform: Platform) -> list[Route]:
             "/files",
             create,
             "Store a file: a form with file, purpose and, if it is not for ever, expires_after.",
+            ANY_KEY,
             receives=True,
         ),
         Route("GET", "/files", list_page, "The stored files.", query=_LISTED),
         Route("GET", one, get, "One stored file."),
-        Route("DELETE", one, delete, "Remove a stored file."),
+        Route("DELETE", one, delete, "Remove a stored file.", ANY_KEY),
         Route("GET", one + "/content", content, "The bytes of a stored file."),
     ]
 
@@ -89,7 +91,7 @@ async def _create(platform: Platform, request: Request) -> Response:
         )
     expires_at = time.time() + upload.fields[_SECONDS] if given else None
     kept = await files.keep(
-        platform, LOCAL, upload.received, upload.filename, upload.fields["purpose"], expires_at
+        platform, request.project, upload.received, upload.filename, upload.fields["purpose"], expires_at
     )
     return Response(orjson.dumps(_view(kept)))
 
@@ -103,7 +105,7 @@ async def _list_page(platform: Platform, request: Request) -> Response:
         raise _one_of("order", _ORDERS, order)
     found, more = await files.list_page(
         platform,
-        LOCAL,
+        request.project,
         purpose=purpose,
         limit=number(values, "limit", PAGE, least=1, most=PAGE),
         after=values.get("after"),

@@ -23,7 +23,6 @@ from paddock.schemas.openai_fine_tuning import (
     Integration,
 )
 from paddock.services import jobs
-from paddock.services.deployments import LOCAL
 from paddock.services.finetunes import asking, checkpoints, tracking
 from paddock.services.finetunes.asking import Asked
 from paddock.services.finetunes.spec import KIND
@@ -48,9 +47,10 @@ def fine_tuning_routes(platform: Platform) -> list[Route]:
         field, hyperparameters = asked.supervised_hyperparameters()
         job = await asking.create(
             platform,
-            LOCAL,
+            request.project,
             Asked(
                 dialect="openai",
+                key_id=request.key.id,
                 model=asked.model,
                 training_file=asked.training_file,
                 validation_file=asked.validation_file,
@@ -68,26 +68,28 @@ def fine_tuning_routes(platform: Platform) -> list[Route]:
         values = query_values(request, _LIST)
         limit = number(values, "limit", PAGE, least=1, most=LARGEST_PAGE)
         try:
-            page = await jobs.list_page(platform, LOCAL, limit=limit, after=values.get("after"), kind=KIND)
+            page = await jobs.list_page(
+                platform, request.project, limit=limit, after=values.get("after"), kind=KIND
+            )
         except NotFound as error:
             raise InvalidRequest(f"after: {error.message}; begin again without it", param="after") from None
         return _answer(FineTuningJobPage(data=[view(job) for job in page.jobs], has_more=page.more))
 
     async def get(request: Request) -> Response:
-        return _answer(view(await jobs.get(platform, LOCAL, request.params["job"], kind=KIND)))
+        return _answer(view(await jobs.get(platform, request.project, request.params["job"], kind=KIND)))
 
     async def cancel(request: Request) -> Response:
-        return _answer(view(await jobs.cancel(platform, LOCAL, request.params["job"], kind=KIND)))
+        return _answer(view(await jobs.cancel(platform, request.project, request.params["job"], kind=KIND)))
 
     async def list_events(request: Request) -> Response:
-        found = await asking.events_of(platform, LOCAL, request.params["job"])
+        found = await asking.events_of(platform, request.project, request.params["job"])
         page, more = _page([event_view(one) for one in reversed(found)], request)
         return _answer(FineTuningJobEventPage(data=page, has_more=more))
 
     async def list_checkpoints(request: Request) -> Response:
         """Those from the middle of it cannot be asked: what comes of the whole job is the only one."""
-        job = await jobs.get(platform, LOCAL, request.params["job"], kind=KIND)
-        found = await checkpoints.final(platform, LOCAL, job)
+        job = await jobs.get(platform, request.project, request.params["job"], kind=KIND)
+        found = await checkpoints.final(platform, request.project, job)
         page, more = _page([checkpoint_view(found, job)] if found is not None else [], request)
         ends = (page[0].id, page[-1].id) if page else (None, None)
         body = FineTuningJobCheckpointPage(data=page, first_id=ends[0], last_id=ends[1], has_more=more)

@@ -10,18 +10,21 @@ import orjson
 
 from paddock.engines.parameters import Plan, plan
 from paddock.errors import PaddockError
-from paddock.gateway import whole
-from paddock.gateway.collect import merge_usage
+from paddock.gateway import callbacks, whole
+from paddock.gateway.accounts import admit
+from paddock.gateway.callbacks import Heard
+from paddock.gateway.collect import merge_answers, merge_usage
 from paddock.gateway.counting import count_parts, finish_stream
 from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response
+from paddock.gateway.metered import Meter, MeteredTranslator
 from paddock.gateway.openai.answers import Shape
 from paddock.gateway.openai.merge import Merged
 from paddock.gateway.openai.streams import Relayed, Rewritten
 from paddock.gateway.openai.tools import as_chunks, forced_tool_calls
 from paddock.gateway.sse import HEADERS, Ending, dump_event
 from paddock.inference import relay
-from paddock.inference.relay import EngineRefused
+from paddock.inference.relay import EngineRefused, Translator
 from paddock.inference.routing import Deployment, Routes
 
 JSON = dict[str, Any]
@@ -37,7 +40,7 @@ async def generate(
     """
     deployment = routes.resolve(fields["model"])
     record = request.record
-    record.model = deployment.name
+    await admit(request, deployment, _most(fields))
     try:
         planned = await plan(deployment, fields, chat=chat)
         exchange = _Exchange(request, deployment, planned, chat, fireworks, ending)
@@ -45,9 +48,18 @@ async def generate(
             record.streamed = True
             await exchange.stream()
             return None
-        return await exchange.answer()
+        response = await exchange.answer()
+        if callbacks.wanted(deployment):
+            await callbacks.tell(request, deployment, lambda: orjson.loads(response.body))
+        return response
     except EngineRefused as error:
         raise refused(error, "messages" if chat else "prompt") from None
+
+
+def _most(fields: JSON) -> int | None:
+    """Tokens that all answers together may have; None if the request does not say."""
+    most = fields.get("max_completion_tokens") or fields.get("max_tokens")
+    return None if most is None else int(most) * int(fields.get("n") or 1)
 
 
 class _Exchange:
@@ -70,6 +82,7 @@ class _Exchange:
         self.ending = ending
         self.shape = Shape(deployment.name, chat, fireworks, planned.top_logprobs)
         self.path = whole.path(chat)
+        self.heard: list[Heard] = []
 
     # ---- whole answers
 
@@ -111,7 +124,7 @@ class _Exchange:
     # ---- streams
 
     async def stream(self) -> None:
-        headers = HEADERS % self.request.id.encode()
+        headers = HEADERS % self.request.answer_headers
         connection = self.request.connection
         if self.plan.forced_tool:
             await self._stream_forced_tool(headers)
@@ -121,9 +134,15 @@ class _Exchange:
             translator = self._translator(self.plan.include_usage)
             try:
                 outcome = await relay.stream(
-                    self.deployment, self.path, parts[0].body, connection, headers, translator
+                    self.deployment,
+                    self.path,
+                    parts[0].body,
+                    connection,
+                    headers,
+                    self._heard(self._metered(translator, [translator])),
                 )
                 finish_stream(self.request, outcome.first, outcome.error)
+                await self._call_back(outcome.error)
             finally:
                 self._count_parts([translator])
             return
@@ -175,7 +194,14 @@ class _Exchange:
                 Rewritten(rewriter, hold_last=self.fireworks, ending=None, last_usage=last_usage)
             )
         streams = [
-            relay.stream(self.deployment, self.path, part.body, merged.part(), headers, translator)
+            relay.stream(
+                self.deployment,
+                self.path,
+                part.body,
+                merged.part(),
+                headers,
+                self._heard(self._metered(translator, translators)),
+            )
             for part, translator in zip(self.plan.parts, translators, strict=True)
         ]
         error: PaddockError | None = None
@@ -198,6 +224,7 @@ class _Exchange:
             {**shell, "model": self.deployment.name, "choices": [], "usage": wanted} if wanted else None,
         )
         finish_stream(self.request, merged.first, error)
+        await self._call_back(error)
 
     def _last_usage(self, translators: Sequence[Rewritten]) -> Callable[[], JSON | None]:
         """Of several parts only the one that ends last tells the usage, and that of all."""
@@ -222,6 +249,31 @@ class _Exchange:
         connection.write(b"".join(dump_event(chunk) for chunk in chunks) + self.ending.done)
         connection.end_stream()
         finish_stream(self.request, time.perf_counter(), None)
+        if callbacks.wanted(self.deployment):
+            await callbacks.tell(self.request, self.deployment, lambda: self._shape(answer))
+
+    def _metered(self, translator: Relayed | Rewritten, parts: Sequence[Relayed | Rewritten]) -> Translator:
+        if self.request.hold is None:
+            return translator
+        meter = Meter(self.request, self.deployment, parts, self.plan.choices_each)
+        return MeteredTranslator(translator, meter)
+
+    def _heard(self, translator: Translator) -> Translator:
+        """What hears the answer besides, if it is for somebody else too."""
+        if not callbacks.wanted(self.deployment):
+            return translator
+        self.heard.append(Heard(translator, chat=self.chat))
+        return self.heard[-1]
+
+    async def _call_back(self, error: PaddockError | None) -> None:
+        if self.heard and error is None:
+            await callbacks.tell(self.request, self.deployment, self._whole)
+
+    def _whole(self) -> JSON:
+        """The streamed answer as it would have been in one piece."""
+        answers = [one.answer() for one in self.heard]
+        answer = answers[0] if len(answers) == 1 else merge_answers(answers, self.plan.choices_each)
+        return self._shape({**answer, "id": self._id()})
 
     def _count_parts(self, parts: Sequence[Relayed | Rewritten]) -> None:
-        count_parts(self.request.record, parts, chat=self.chat, choices_each=self.plan.choices_each)
+        count_parts(self.request.record, parts, choices_each=self.plan.choices_each)

@@ -21,7 +21,9 @@ from paddock.gateway.openai.models import model_routes
 from paddock.gateway.openai.streams import ENDING
 from paddock.gateway.sse import Ending
 from paddock.gateway.validate import parse
-from paddock.inference.routing import Deployment, Routes
+from paddock.gateway.visible import visible
+from paddock.inference.routing import Deployment, Directory, Routes
+from paddock.services.keys import INFERENCE
 from paddock.services.platform import Platform
 
 _HELLO = {"model": "foal", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
@@ -32,7 +34,7 @@ Scope = Callable[[Request], Routes]
 """The models that a request can mean."""
 
 
-def mounts(routes: Routes, platform: Platform | None = None) -> list[Mount]:
+def mounts(directory: Directory, platform: Platform | None = None) -> list[Mount]:
     """All faces: `/v1` in OpenAI's shapes, also for one instance only, and `/inference/v1` in those of the
     published Fireworks client.
 
@@ -41,11 +43,11 @@ def mounts(routes: Routes, platform: Platform | None = None) -> list[Mount]:
     """
 
     def everything(request: Request) -> Routes:
-        return routes
+        return visible(directory, request.key)
 
     def one_instance(request: Request) -> Routes:
         identity = request.params["instance"]
-        deployment = routes.by_id(identity)
+        deployment = everything(request).by_id(identity)
         if deployment is None:
             raise NotFound(f"there is no instance {identity[:140]!r}", code="instance_not_found")
         return Routes([deployment])
@@ -54,9 +56,9 @@ def mounts(routes: Routes, platform: Platform | None = None) -> list[Mount]:
     if platform is not None:
         kept = [
             *file_routes(platform),
-            *batch_routes(platform, routes),
+            *batch_routes(platform, directory),
             *fine_tuning_routes(platform),
-            *model_routes(platform, routes),
+            *model_routes(platform, directory),
         ]
     return [
         Mount("/v1", "OpenAI", error_body, [*_routes(everything, fireworks=False), *kept]),
@@ -71,9 +73,11 @@ def mounts(routes: Routes, platform: Platform | None = None) -> list[Mount]:
     ]
 
 
-def completion_routes(routes: Routes, *, fireworks: bool = False, ending: Ending = ENDING) -> list[Route]:
+def completion_routes(
+    directory: Directory, *, fireworks: bool = False, ending: Ending = ENDING
+) -> list[Route]:
     """Chat and plain completions, for this dialect's mounts and for those of others who speak it in part."""
-    return _completion_routes(lambda request: routes, fireworks, ending)
+    return _completion_routes(lambda request: visible(directory, request.key), fireworks, ending)
 
 
 def _completion_routes(scope: Scope, fireworks: bool, ending: Ending) -> list[Route]:
@@ -86,8 +90,12 @@ def _completion_routes(scope: Scope, fireworks: bool, ending: Ending) -> list[Ro
         return await generate(request, fields, routes, chat=False, fireworks=fireworks, ending=ending)
 
     return [
-        Route("POST", "/chat/completions", chat, "Answer a conversation.", body=CHAT, example=_HELLO),
-        Route("POST", "/completions", complete, "Continue a text.", body=COMPLETION, example=_CAPITAL),
+        Route(
+            "POST", "/chat/completions", chat, "Answer a conversation.", INFERENCE, body=CHAT, example=_HELLO
+        ),
+        Route(
+            "POST", "/completions", complete, "Continue a text.", INFERENCE, body=COMPLETION, example=_CAPITAL
+        ),
     ]
 
 
@@ -106,7 +114,7 @@ def _routes(scope: Scope, *, fireworks: bool) -> list[Route]:
         Route("GET", "/models", list_models, "The served models."),
         Route("GET", "/models/{model}", get_model, "One served model, by any of its names."),
         *_completion_routes(scope, fireworks, ENDING),
-        Route("POST", "/embeddings", embeddings, "Vectors for texts.", body=EMBEDDING),
+        Route("POST", "/embeddings", embeddings, "Vectors for texts.", INFERENCE, body=EMBEDDING),
     ]
 
 

@@ -17,6 +17,7 @@ from paddock.errors import PaddockError
 from paddock.gateway.openai.answers import fireworks_usage
 from paddock.gateway.openai.errors import error_body
 from paddock.gateway.sse import DONE, Ending, cut_off, dump_event, parse_event, prompt_progress
+from paddock.gateway.tokens import Tokens, holds_token
 
 JSON = dict[str, Any]
 ENDING = Ending(DONE, lambda error: b"data: %b\n\n" % error_body(error))
@@ -32,12 +33,13 @@ class Relayed:
     Attributes:
         usage: the engine's usage object, once it came.
         prompt_tokens: length of the prompt, if the engine tells before the first token.
-        pieces: content chunks that came.
+        pieces: tokens that came.
     """
 
     def __init__(self, include_usage: bool, rename: tuple[str, str] | None = None) -> None:
         self._include_usage = include_usage
         self._rename = _renaming(*rename) if rename else None
+        self._tokens = Tokens()
         self.restart()
 
     def restart(self) -> None:
@@ -61,13 +63,12 @@ class Relayed:
                 self._rest = data
                 return b""
             data, self._rest = data[:end], data[end:]
-        self.pieces += data.count(b"\n\n")
+        self.pieces += self._tokens.count(data)
         if _is_marked(data):
             events = data.split(b"\n\n")[:-1]
             data = b"".join([self._look(event) if _is_marked(event) else event + b"\n\n" for event in events])
         if data.endswith(DONE):
             self._done = True
-            self.pieces -= 1
         elif data:
             self._last = data
         return self._rename(data) if self._rename else data
@@ -94,7 +95,6 @@ class Relayed:
         progress = prompt_progress(chunk)
         if progress is not None:
             self.prompt_tokens = progress
-            self.pieces -= 1
             return b""
         usage = chunk.pop("usage", _ABSENT)
         if usage is _ABSENT:
@@ -181,6 +181,7 @@ class Rewritten:
         choices = chunk.get("choices")
         if not choices:
             return self._usage_chunk(chunk)
+        self.pieces += sum(map(holds_token, choices))
         if stop:
             _append(choices, stop)
         rewritten = self._rewrite(chunk, self._offsets)
@@ -191,7 +192,6 @@ class Rewritten:
             self._finished = self._finished or bool(choice.get("finish_reason"))
         if rewritten is None:
             return b""
-        self.pieces += 1
         if not self._hold_last:
             return dump_event(rewritten) + (self._usage_chunk(chunk) if usage else b"")
         out = self._release()

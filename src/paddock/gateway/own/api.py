@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 from paddock.gateway.app import Mount, Route
 from paddock.gateway.http import Request, Response, query_values
-from paddock.gateway.own import deployments, events, hardware, jobs, logs, models, replicas
+from paddock.gateway.own import (
+    deployments,
+    events,
+    hardware,
+    jobs,
+    keys,
+    logs,
+    models,
+    projects,
+    replicas,
+    usage,
+    webhooks,
+)
 from paddock.gateway.own.routes import error_body
 from paddock.services.platform import Platform
 
@@ -25,13 +37,17 @@ def mount(platform: Platform, ending: Callable[[], bool]) -> Mount:
         *jobs.routes(platform),
         *hardware.routes(platform),
         *models.routes(platform),
+        *keys.routes(platform),
+        *projects.routes(platform),
+        *webhooks.routes(platform),
+        *usage.routes(platform),
     ]
     return Mount(
         "/api/v1",
         "Paddock's own API",
         error_body,
         [_strict(route) for route in routes],
-        "Deployments, their replicas, logs and events, jobs, hardware and models: what commands are made of.",
+        "Deployments, their replicas, logs and events, jobs, hardware, models and webhooks: what commands are made of.",
     )
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from paddock.errors import InvalidRequest, NotFound
+from paddock.errors import InvalidRequest, NotFound, PaddockError
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.query import number
 from paddock.gateway.validate import parse_whole
-from paddock.schemas.own import CreateDeployment, Deployment, ScaleDeployment, UpdateDeployment
+from paddock.schemas.limits import NANO
+from paddock.schemas.own import Cost, CreateDeployment, Deployment, ScaleDeployment, UpdateDeployment
 from paddock.services import deployments
-from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform
+from paddock.services.usage import instances
 
 PAGE = 100
 LARGEST_PAGE = 1000
@@ -34,23 +35,29 @@ def routes(platform: Platform) -> list[Route]:
         limit = number(values, "limit", PAGE, least=1, most=LARGEST_PAGE)
         try:
             page = await deployments.list_page(
-                platform, LOCAL, limit=limit, after=values.get("after"), of_jobs=True
+                platform, request.project, limit=limit, after=values.get("after"), of_jobs=True
             )
         except NotFound as error:
             raise InvalidRequest(f"after: {error.message}; begin again without it", param="after") from None
+        await _price(platform, page.deployments)
         body = {"data": page.deployments, "next": page.next}
         return Response(_PAGE.dump_json(body))
 
     async def create(request: Request) -> Response:
         asked = parse_whole(_CREATE, request.body)
-        return _answer(await deployments.create(platform, LOCAL, asked), status=201)
+        made = await deployments.create(platform, request.project, asked, key_id=request.key.id)
+        return await _answer(platform, made, status=201)
 
     async def get(request: Request) -> Response:
-        return _answer(await deployments.get(platform, LOCAL, request.params["name"]))
+        return await _answer(
+            platform, await deployments.get(platform, request.project, request.params["name"])
+        )
 
     async def update(request: Request) -> Response:
         asked = _with_defaults(parse_whole(_UPDATE, request.body))
-        return _answer(await deployments.update(platform, LOCAL, request.params["name"], asked))
+        return await _answer(
+            platform, await deployments.update(platform, request.project, request.params["name"], asked)
+        )
 
     async def scale(request: Request) -> Response:
         asked = parse_whole(_SCALE, request.body)
@@ -58,11 +65,13 @@ def routes(platform: Platform) -> list[Route]:
         if not given:
             raise InvalidRequest("give min_workers, max_workers or both", param="min_workers")
         wish = UpdateDeployment(**given)
-        return _answer(await deployments.update(platform, LOCAL, request.params["name"], wish))
+        return await _answer(
+            platform, await deployments.update(platform, request.project, request.params["name"], wish)
+        )
 
     def verb(apply: Verb) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return _answer(await apply(platform, LOCAL, request.params["name"]))
+            return await _answer(platform, await apply(platform, request.project, request.params["name"]))
 
         return endpoint
 
@@ -89,8 +98,20 @@ def routes(platform: Platform) -> list[Route]:
 _PAGE: TypeAdapter[Any] = TypeAdapter(dict[str, list[Deployment] | str | None])
 
 
-def _answer(deployment: Deployment, status: int = 200) -> Response:
+async def _answer(platform: Platform, deployment: Deployment, status: int = 200) -> Response:
+    await _price(platform, [deployment])
     return Response(deployment.model_dump_json().encode(), status)
+
+
+async def _price(platform: Platform, found: Sequence[Deployment]) -> None:
+    """Says what they cost so far. A ledger that fails keeps nobody from the rest."""
+    ids = [one.id for one in found]
+    try:
+        costs = await platform.ledger.read(lambda session: instances.costs(session, ids))
+    except PaddockError:
+        return
+    for one in found:
+        one.cost = Cost(amount=costs.get(one.id, 0) / NANO, currency=platform.hardware.currency)
 
 
 def _with_defaults(asked: UpdateDeployment) -> UpdateDeployment:

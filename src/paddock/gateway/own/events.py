@@ -14,7 +14,6 @@ from paddock.gateway.own.follow import Read, event, follow, resume_from, wants_s
 from paddock.gateway.query import number
 from paddock.schemas.own import Event
 from paddock.services import deployments, events, jobs
-from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform
 from paddock.store.sessions import ReadSession
 
@@ -42,14 +41,16 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
         last = resume_from(request, values)
         deployment_id = None
         if "deployment" in values:
-            deployment_id = (await deployments.get(platform, LOCAL, values["deployment"])).id
+            deployment_id = (await deployments.get(platform, request.project, values["deployment"])).id
         job_id = None
         if "job" in values:
-            job_id = (await jobs.get(platform, LOCAL, values["job"])).id
-        wanted = _Wanted(platform, deployment_id, job_id)
+            job_id = (await jobs.get(platform, request.project, values["job"])).id
+        wanted = _Wanted(platform, request.project, deployment_id, job_id)
         if wants_stream(request, values):
             if last is None:
-                newest = await platform.store.read(lambda session: events.latest(session, LOCAL, limit=1))
+                newest = await platform.store.read(
+                    lambda session: events.latest(session, request.project, limit=1)
+                )
                 last = newest[0].id if newest else 0
             await follow(request, platform.store, _reading(wanted, last), ending)
             return None
@@ -65,6 +66,7 @@ class _Wanted:
     """Whose events; None for those of all."""
 
     platform: Platform
+    project: str
     deployment_id: str | None
     job_id: str | None
 
@@ -74,8 +76,8 @@ class _Wanted:
         def work(session: ReadSession) -> list[Event]:
             of = {"deployment_id": self.deployment_id, "job_id": self.job_id}
             if last is None:
-                return events.latest(session, LOCAL, **of, limit=limit)
-            return events.after(session, LOCAL, last, **of, limit=limit)
+                return events.latest(session, self.project, **of, limit=limit)
+            return events.after(session, self.project, last, **of, limit=limit)
 
         return await self.platform.store.read(work)
 

@@ -11,7 +11,6 @@ import orjson
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response
 from paddock.schemas.hardware import HardwareType, Node, Placement
-from paddock.services.deployments import LOCAL
 from paddock.services.hardware import HardwareConfig, available, hardware_types
 from paddock.services.live_replicas import live_replicas
 from paddock.services.platform import Platform, nodes
@@ -25,7 +24,7 @@ JSON = dict[str, Any]
 def routes(platform: Platform) -> list[Route]:
     async def hardware(request: Request) -> Response:
         config = platform.hardware
-        known, placed, held = await platform.store.read(_look)
+        known, placed, held = await platform.store.read(lambda session: _look(session, request.project))
         types = hardware_types(known, config)
         free = {one.id for one in available(types.values(), known, placed, config)}
         body = {
@@ -39,8 +38,8 @@ def routes(platform: Platform) -> list[Route]:
     return [Route("GET", "/hardware", hardware, "Hardware types with prices, nodes, and what is held.")]
 
 
-def _look(session: ReadSession) -> tuple[list[Node], list[Placement], list[JSON]]:
-    names = {one.replica.id: one.deployment for one in live_replicas(session, LOCAL)}
+def _look(session: ReadSession, project: str) -> tuple[list[Node], list[Placement], list[JSON]]:
+    names = {one.replica.id: one.deployment for one in live_replicas(session, project)}
     held = [
         {**lease, "deployment": names[lease["replica"]]}
         for lease in leases(session)

@@ -7,12 +7,11 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from paddock.errors import InvalidRequest, NotFound
-from paddock.gateway.app import Route
+from paddock.gateway.app import ANY_KEY, Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.query import number
 from paddock.schemas.jobs import Job, JobState
 from paddock.services import jobs
-from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform
 
 PAGE = 100
@@ -35,7 +34,7 @@ def routes(platform: Platform) -> list[Route]:
         try:
             page = await jobs.list_page(
                 platform,
-                LOCAL,
+                request.project,
                 limit=limit,
                 after=values.get("after"),
                 states=states,
@@ -47,15 +46,15 @@ def routes(platform: Platform) -> list[Route]:
         return Response(_PAGE.dump_json(body))
 
     async def get(request: Request) -> Response:
-        return _answer(await jobs.get(platform, LOCAL, request.params["job"]))
+        return _answer(await jobs.get(platform, request.project, request.params["job"]))
 
     async def cancel(request: Request) -> Response:
-        return _answer(await jobs.cancel(platform, LOCAL, request.params["job"]))
+        return _answer(await jobs.cancel(platform, request.project, request.params["job"]))
 
     return [
         Route("GET", "/jobs", list_page, "Batches and other long work, the newest first.", query=_LIST),
         Route("GET", "/jobs/{job}", get, "One job, and how far it is."),
-        Route("POST", "/jobs/{job}/cancel", cancel, "Stop it within a second of work."),
+        Route("POST", "/jobs/{job}/cancel", cancel, "Stop it within a second of work.", ANY_KEY),
     ]
 
 

@@ -13,7 +13,7 @@ from paddock.gateway.own.follow import event, follow, resume_from, wants_stream
 from paddock.gateway.query import number
 from paddock.schemas.own import LogLine
 from paddock.services import deployments, events
-from paddock.services.deployments import LOCAL
+from paddock.services.keys import MANAGE
 from paddock.services.platform import Platform
 from paddock.store.sessions import ReadSession
 
@@ -34,7 +34,7 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
     async def logs(request: Request) -> Response | None:
         values = query_values(request, _QUERY)
         tail = number(values, "tail", events.KEPT_LINES, least=1, most=events.KEPT_LINES)
-        deployment = await deployments.get(platform, LOCAL, request.params["name"])
+        deployment = await deployments.get(platform, request.project, request.params["name"])
         last = resume_from(request, values) or 0
         if not wants_stream(request, values):
             lines = await platform.store.read(lambda session: _lines(session, deployment.id, last))
@@ -50,7 +50,7 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
             return None if gone else b""
 
         def look(session: ReadSession) -> tuple[list[LogLine], bool]:
-            return _lines(session, deployment.id, last), _is_gone(session, deployment.id)
+            return _lines(session, deployment.id, last), _is_gone(session, request.project, deployment.id)
 
         await follow(request, platform.store, read, ending)
         return None
@@ -61,6 +61,7 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
             "/deployments/{name}/logs",
             logs,
             "The last lines of its engines' logs, and those to come.",
+            MANAGE,
             query=_QUERY,
         )
     ]
@@ -71,9 +72,9 @@ def _lines(session: ReadSession, deployment_id: str, after: int) -> list[LogLine
     return [LogLine(id=id, at=at, replica=replica, text=text) for id, at, replica, text in found]
 
 
-def _is_gone(session: ReadSession, deployment_id: str) -> bool:
+def _is_gone(session: ReadSession, project: str, deployment_id: str) -> bool:
     try:
-        deployments.find(session, LOCAL, deployment_id)
+        deployments.find(session, project, deployment_id)
     except NotFound:
         return True
     return False

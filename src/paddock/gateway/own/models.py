@@ -7,7 +7,6 @@ import orjson
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response
 from paddock.services import tuned_models
-from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, in_thread
 
 _SHOWN = (
@@ -27,7 +26,7 @@ _SHOWN = (
 
 def routes(platform: Platform) -> list[Route]:
     async def catalogue(request: Request) -> Response:
-        tuned = await platform.store.read(lambda session: tuned_models.known(session, LOCAL))
+        tuned = await platform.store.read(lambda session: tuned_models.known(session, request.project))
         found = await in_thread(lambda: platform.catalogue.all(tuned))
         return Response(
             orjson.dumps({"data": [{name: getattr(one, name) for name in _SHOWN} for one in found]})

@@ -7,7 +7,6 @@ import orjson
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.services import deployments
-from paddock.services.deployments import LOCAL
 from paddock.services.live_replicas import live_replicas
 from paddock.services.platform import Platform
 
@@ -19,8 +18,10 @@ def routes(platform: Platform) -> list[Route]:
         values = query_values(request, _QUERY)
         wanted = None
         if "deployment" in values:
-            wanted = (await deployments.get(platform, LOCAL, values["deployment"])).id
-        found = await platform.store.read(lambda session: live_replicas(session, LOCAL, deployment_id=wanted))
+            wanted = (await deployments.get(platform, request.project, values["deployment"])).id
+        found = await platform.store.read(
+            lambda session: live_replicas(session, request.project, deployment_id=wanted)
+        )
         data = [
             {
                 **one.replica.model_dump(),

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from paddock.errors import PaddockError
-from paddock.gateway.app import Mount, Route
+from paddock.gateway.app import PUBLIC, Mount, Route
 from paddock.gateway.http import Request, Response
 from paddock.gateway.metrics import Metrics
 from paddock.gateway.own.docs import openapi, page
-from paddock.inference.routing import Routes
+from paddock.gateway.visible import visible
+from paddock.inference.routing import Directory
+from paddock.services.keys import ADMIN
 
 
 def error_body(error: PaddockError) -> bytes:
@@ -23,7 +25,10 @@ def error_body(error: PaddockError) -> bytes:
 
 
 def mount(
-    routes: Routes, metrics: Metrics, refusal: Callable[[], PaddockError | None], documented: Sequence[Mount]
+    directory: Directory,
+    metrics: Metrics,
+    refusal: Callable[[], PaddockError | None],
+    documented: Sequence[Mount],
 ) -> Mount:
     """
     Args:
@@ -38,13 +43,18 @@ def mount(
         return Response(b'{"status":"ok"}')
 
     async def readyz(request: Request) -> Response:
-        waiting = {one.name: one.problem for one in routes.all() if not one.serves and one.base is None}
+        waiting = [one for one in directory.all() if not one.serves and one.base is None]
         reason = refusal()
         if reason is not None or waiting:
-            return Response(orjson.dumps({"status": "waiting", "models": waiting}), 503)
+            # Of what is another project's, its number is all that is told.
+            seen = set(visible(directory, request.key).all())
+            models = {one.name: one.problem for one in waiting if one in seen}
+            body = {"status": "waiting", "models": models, "others": len(waiting) - len(models)}
+            return Response(orjson.dumps(body), 503)
         return Response(b'{"status":"ok"}')
 
     async def scrape(request: Request) -> Response:
+        await metrics.refresh()
         return Response(metrics.render(), content_type=b"text/plain; version=0.0.4; charset=utf-8")
 
     async def docs(request: Request) -> Response:
@@ -58,14 +68,38 @@ def mount(
         "Paddock",
         error_body,
         [
-            Route("GET", "/healthz", healthz, "200 once requests can be taken.", always=True, logged=False),
-            Route("GET", "/readyz", readyz, "200 once every wished model serves.", always=True, logged=False),
             Route(
-                "GET", "/metrics", scrape, "Counts and latencies for Prometheus.", always=True, logged=False
+                "GET",
+                "/healthz",
+                healthz,
+                "200 once requests can be taken.",
+                PUBLIC,
+                always=True,
+                logged=False,
             ),
-            Route("GET", "/docs", docs, "This page.", always=True),
-            Route("GET", "/openapi.json", document, "The same as an OpenAPI 3.1 document.", always=True),
-            Route("GET", "/", docs, "The same page as /docs.", always=True),
+            Route(
+                "GET",
+                "/readyz",
+                readyz,
+                "200 once every wished model serves.",
+                PUBLIC,
+                always=True,
+                logged=False,
+            ),
+            Route(
+                "GET",
+                "/metrics",
+                scrape,
+                "Counts and latencies for Prometheus.",
+                ADMIN,
+                always=True,
+                logged=False,
+            ),
+            Route("GET", "/docs", docs, "This page.", PUBLIC, always=True),
+            Route(
+                "GET", "/openapi.json", document, "The same as an OpenAPI 3.1 document.", PUBLIC, always=True
+            ),
+            Route("GET", "/", docs, "The same page as /docs.", PUBLIC, always=True),
         ],
     )
     mounts = [*documented, own]

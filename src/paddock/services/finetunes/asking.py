@@ -62,6 +62,7 @@ class Asked:
     validation_file: str | None = None
     suffix: str | None = None
     seed: int | None = None
+    key_id: str = ""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     hyperparameters_field: str = "hyperparameters"
     labels: dict[str, str] = field(default_factory=dict)
@@ -134,6 +135,7 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
             dialect=asked.dialect,
             spec=spec.to_json(),
             seconds=SECONDS,
+            key_id=asked.key_id,
             model=model.name,
             labels=asked.labels,
             input=sources.taken(asked.training_file),

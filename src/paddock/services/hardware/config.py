@@ -53,6 +53,11 @@ class HardwareConfig:
         """How many bytes of a node's memory may be promised."""
         return int(hardware.memory * (1 - self.memory_reserve))
 
+    def price_per_hour(self, hardware_type: str) -> float:
+        """In `currency`; 0 for a type of which none is named."""
+        told = self.types.get(hardware_type)
+        return float(told.price_per_hour or 0) if told else 0.0
+
 
 def parse_config(raw: Mapping[str, Any], where: str) -> HardwareConfig:
     """The configuration in `raw`, as TOML gives it; `where` names the file in errors.

@@ -1,0 +1,1 @@
+"""Brings what is to be told to webhooks and callbacks."""

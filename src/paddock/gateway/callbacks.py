@@ -1,0 +1,99 @@
+"""Answers for whom a deployment's owner wants told of each: LLM Engine's post-inference hook `callback`.
+
+They are put down in the store before the request is over, and brought there by whoever works at jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from paddock.errors import PaddockError
+from paddock.gateway.collect import Collector
+from paddock.gateway.http import Request
+from paddock.inference.deployment import Deployment, in_background
+from paddock.inference.relay import Translator
+from paddock.services.platform import Platform
+from paddock.services.webhooks import outbox
+
+JSON = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+def callback(platform: Platform, project: str, deployment_id: str) -> Callable[[str, bytes], Awaitable[None]]:
+    """What `Deployment.callback` is. It raises nothing: the answer itself must not fail for it."""
+
+    async def put_down(request_id: str, body: bytes) -> None:
+        try:
+            kept = await platform.store.write(
+                lambda session: outbox.call_back(
+                    session, project, deployment_id, request_id, body, time.time()
+                )
+            )
+        except PaddockError as error:
+            log.error("the answer to %s does not go to its callback: %s", request_id, error.message)
+        except Exception:
+            log.exception("the answer to %s does not go to its callback", request_id)
+        else:
+            if not kept:
+                log.warning(
+                    "the answer to %s does not go to its callback: %d wait for that of %s already",
+                    request_id,
+                    outbox.MOST_CALLBACKS,
+                    deployment_id,
+                )
+
+    return put_down
+
+
+def wanted(deployment: Deployment) -> bool:
+    """Whether an answer is for somebody else too. Those of batches are not: they have files of their own."""
+    return deployment.callback is not None and not in_background.get()
+
+
+async def tell(request: Request, deployment: Deployment, make: Callable[[], JSON]) -> None:
+    """
+    Args:
+        make: gives the answer.
+    """
+    if deployment.callback is None:
+        return
+    try:
+        body = orjson.dumps({**make(), "task_id": request.id})
+    except (PaddockError, KeyError, TypeError, IndexError, AttributeError) as error:
+        log.error("the answer to %s does not go to its callback: %s", request.id, error)
+        return
+    await deployment.callback(request.id, body)
+
+
+class Heard:
+    """A translator that hears the engine's answer besides, to have it whole at the end."""
+
+    def __init__(self, translator: Translator, *, chat: bool) -> None:
+        self._translator = translator
+        self._collector = Collector(chat)
+
+    def restart(self) -> None:
+        self._translator.restart()
+        self._collector.restart()
+
+    def feed(self, data: bytes) -> bytes:
+        self._collector.feed(data)
+        return self._translator.feed(data)
+
+    def finish(self) -> bytes:
+        return self._translator.finish()
+
+    def fail(self, error: PaddockError) -> bytes:
+        return self._translator.fail(error)
+
+    def answer(self) -> JSON:
+        """
+        Raises:
+            EngineFailed: it was not whole.
+        """
+        return self._collector.answer()

@@ -1,0 +1,139 @@
+"""Which limits a request of a key meets, and what is usual for that key."""
+
+from __future__ import annotations
+
+from paddock.gateway.slices import Account, LeaseSlice, Slice
+from paddock.schemas.limits import Limits
+from paddock.services.keys import Key
+from paddock.services.limits import BUDGET, TOKENS
+
+FORGET_SECONDS = 600.0
+FIRST_ANSWER = 256
+"""Tokens that the first answer of a key is taken to have."""
+
+
+def needed(one: Slice, tokens: int, cost: int) -> int:
+    """What a request needs of it."""
+    if one.kind == TOKENS:
+        # What takes more than a whole minute's is let through when nobody has taken anything.
+        return min(tokens, one.limit or 0) or 1
+    return cost if one.kind == BUDGET else 1
+
+
+class Usual:
+    """What is usual for a key: hardly ever is more needed.
+
+    Attributes:
+        cost: of a request, on average.
+    """
+
+    __slots__ = ("_deviation", "_mean", "cost")
+
+    def __init__(self) -> None:
+        self._mean = float(FIRST_ANSWER)
+        self._deviation = 0.0
+        self.cost = 0
+
+    @property
+    def answer(self) -> int:
+        return int(self._mean + 2 * self._deviation) + 1
+
+    def learn(self, answer: int, cost: int) -> None:
+        if answer:
+            off = answer - self._mean
+            self._mean += off / 8
+            self._deviation += (abs(off) - self._deviation) / 4
+        self.cost += (cost - self.cost) // 8
+
+
+class Plan:
+    """What a request of a key in a project needs."""
+
+    __slots__ = (
+        "accounts",
+        "budgets",
+        "concurrent",
+        "key_limits",
+        "ones",
+        "project_limits",
+        "requests",
+        "slices",
+        "tokens",
+        "used_at",
+        "usual",
+    )
+
+    def __init__(self, key: Account, project: Account, usual: Usual) -> None:
+        both = (key, project)
+        self.accounts = both
+        self.key_limits = key.limits
+        self.project_limits = project.limits
+        self.usual = usual
+        self.used_at = 0.0
+        self.requests = tuple(one.requests for one in both if one.requests.limit is not None)
+        self.tokens = tuple(one.tokens for one in both if one.tokens.limit is not None)
+        self.concurrent = tuple(one.concurrent for one in both if one.concurrent.limit is not None)
+        self.budgets = tuple(one.budget for one in both if one.budget.limit is not None)
+        # Of these every request takes one.
+        self.ones: tuple[Slice, ...] = (*self.requests, *self.concurrent)
+        self.slices: tuple[Slice, ...] = (*self.requests, *self.tokens, *self.concurrent, *self.budgets)
+
+
+class Plans:
+    """Those of all who came lately.
+
+    Attributes:
+        active: those of which something is in hand or in use.
+    """
+
+    def __init__(self) -> None:
+        self.active: dict[Plan, None] = {}
+        self.accounts: dict[str, Account] = {}
+        self._plans: dict[tuple[str, str], Plan] = {}
+        self._usual: dict[str, Usual] = {}
+
+    def of(self, key: Key, project: str, project_limits: Limits) -> Plan:
+        plan = self._plans.get((key.id, project))
+        if plan is not None and plan.key_limits is key.limits and plan.project_limits is project_limits:
+            return plan
+        name = key.name or key.id
+        accounts = (
+            self._account(f"key:{key.id}", f"key {name!r}", key.limits),
+            self._account(f"project:{project}", f"project {project!r}", project_limits),
+        )
+        new = Plan(*accounts, self._usual.setdefault(key.id, Usual()))
+        # These very objects are recognized the next time; equal ones may have been in force before.
+        new.key_limits, new.project_limits = key.limits, project_limits
+        self._plans[key.id, project] = new
+        return new
+
+    def usual(self, key_id: str) -> int:
+        """Tokens of an answer."""
+        usual = self._usual.get(key_id)
+        return usual.answer if usual is not None else FIRST_ANSWER
+
+    def budgets(self) -> dict[str, LeaseSlice]:
+        """Those of which something was spent that is not in the ledger yet, by subject."""
+        return {subject: one.budget for subject, one in self.accounts.items() if one.budget.unwritten}
+
+    def forget(self, now: float) -> None:
+        """Who has not come for long is not remembered."""
+        for plan in [one for one in self.active if all(account.idle for account in one.accounts)]:
+            del self.active[plan]
+        old = [who for who, plan in self._plans.items() if plan.used_at < now - FORGET_SECONDS]
+        old = [who for who in old if all(account.idle for account in self._plans[who].accounts)]
+        if not old:
+            return
+        for who in old:
+            del self._plans[who]
+        ids = {who[0] for who in self._plans}
+        self._usual = {key: one for key, one in self._usual.items() if key in ids}
+        kept = {account.subject for plan in self._plans.values() for account in plan.accounts}
+        self.accounts = {subject: one for subject, one in self.accounts.items() if subject in kept}
+
+    def _account(self, subject: str, who: str, limits: Limits) -> Account:
+        account = self.accounts.get(subject)
+        if account is None:
+            account = self.accounts[subject] = Account(subject, who)
+        account.follow(limits)
+        return account

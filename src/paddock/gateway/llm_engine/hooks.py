@@ -1,0 +1,67 @@
+"""What happens after an inference, as an endpoint's owner asks for it; pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddock.errors import InvalidRequest, UnsupportedParameter
+
+JSON = dict[str, Any]
+CALLBACK = "callback"
+_ALWAYS = ("billing", "logging")
+"""The ledger and the access log do that for every request."""
+HOOKS = (CALLBACK, *_ALWAYS)
+
+
+def check_hooks(given: JSON) -> None:
+    """
+    Raises:
+        InvalidRequest: there is no such hook.
+        UnsupportedParameter: a callback could not be authenticated as it was asked for.
+    """
+    for hook in given.get("post_inference_hooks", ()):
+        if hook.lower() not in HOOKS:
+            raise InvalidRequest(
+                f"post_inference_hooks must be some of {', '.join(HOOKS)}, not {hook[:40]!r}",
+                param="post_inference_hooks",
+            )
+    auth = given.get("default_callback_auth")
+    if auth is None:
+        return
+    if auth["kind"] != "basic":
+        raise UnsupportedParameter(
+            'default_callback_auth must be {"kind": "basic", "username": ..., "password": ...}: no callback is'
+            f" made with a certificate of its own ({auth['kind']})",
+            param="default_callback_auth",
+        )
+    if ":" in auth["username"]:
+        raise InvalidRequest(
+            "default_callback_auth.username must have no colon, which HTTP Basic ends it by",
+            param="default_callback_auth.username",
+        )
+
+
+def callback(asked: JSON) -> JSON | None:
+    """Where each answer of an endpoint is to go too, as `services.webhooks.outbox.CALLBACK` has it; None if
+    nowhere.
+
+    Args:
+        asked: all that is asked of the endpoint.
+
+    Raises:
+        InvalidRequest: it is to be called, and does not say where.
+    """
+    if CALLBACK not in map(str.lower, asked.get("post_inference_hooks", ())):
+        return None
+    if not asked.get("default_callback_url"):
+        raise InvalidRequest(
+            "default_callback_url is required by the hook callback: say where each answer is to be posted",
+            param="default_callback_url",
+            code="missing_field",
+        )
+    auth = asked.get("default_callback_auth") or {}
+    return {
+        "url": asked["default_callback_url"],
+        "username": auth.get("username"),
+        "password": auth.get("password"),
+    }

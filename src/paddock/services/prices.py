@@ -1,0 +1,107 @@
+"""What tokens cost, from `prices.toml`; `docs/usage.md` describes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddock.errors import StartupError
+from paddock.schemas.limits import NANO
+
+OTHERS = "*"
+_MILLION = 10**6
+_KEYS = ("prompt", "cached_prompt", "completion")
+_MOST = 10**6
+"""Of the currency for a million tokens: a slip of the pen, and no price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """In billionths of the currency (`NANO`) for a million tokens, so that sums of whole numbers are exact."""
+
+    prompt: int = 0
+    cached_prompt: int = 0
+    completion: int = 0
+
+    def cost(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> int:
+        """In billionths of the currency, rounded to a whole one.
+
+        Args:
+            prompt_tokens: all of them, `cached_tokens` included.
+        """
+        millionths = (
+            (prompt_tokens - cached_tokens) * self.prompt
+            + cached_tokens * self.cached_prompt
+            + completion_tokens * self.completion
+        )
+        return (millionths + _MILLION // 2) // _MILLION
+
+
+FREE = Price()
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """
+    Attributes:
+        currency: of all prices, an ISO 4217 code: that of the hardware's.
+        models: by the names of models and adapters.
+        others: of all models that are not in `models`.
+    """
+
+    currency: str = "EUR"
+    models: Mapping[str, Price] = field(default_factory=dict)
+    others: Price = FREE
+
+    def of(self, model: str, adapter: str = "") -> Price:
+        """An adapter that has no price of its own costs what its model costs."""
+        return self.models.get(adapter) or self.models.get(model) or self.others
+
+
+def parse_prices(raw: Mapping[str, Any], where: str, currency: str) -> Prices:
+    """The prices in `raw`, as TOML gives them; `where` names the file in errors.
+
+    Raises:
+        StartupError: a key is unknown or its value wrong; says what would be right.
+    """
+    unknown = sorted(set(raw) - {"currency", "models"})
+    if unknown:
+        raise StartupError(f"{where}: unknown key {unknown[0]}; known are currency, models")
+    if raw.get("currency", currency) != currency:
+        raise StartupError(
+            f"{where}: currency must be {currency}, the currency of hardware.toml, not {raw['currency']!r}"
+        )
+    tables = raw.get("models", {})
+    if not isinstance(tables, Mapping):
+        raise StartupError(
+            f'{where}: models must be a table of models, such as [models."paddock/foal"], not {tables!r}'
+        )
+    models = {name: _read(name, table, where) for name, table in tables.items()}
+    others = models.pop(OTHERS, FREE)
+    return Prices(currency, models, others)
+
+
+def _read(name: str, table: Any, where: str) -> Price:
+    path = f'models."{name}"'
+    if not name.strip():
+        raise StartupError(f"{where}: {path} must have a model's or an adapter's name, or * for all others")
+    if not isinstance(table, Mapping):
+        raise StartupError(f"{where}: {path} must be a table, such as [{path}], not {table!r}")
+    unknown = sorted(set(table) - set(_KEYS))
+    if unknown:
+        raise StartupError(f"{where}: unknown key {path}.{unknown[0]}; known are {', '.join(_KEYS)}")
+    read = {key: _amount(value, f"{where}: {path}.{key}") for key, value in table.items()}
+    prompt = read.get("prompt", 0)
+    return Price(prompt, read.get("cached_prompt", prompt), read.get("completion", 0))
+
+
+def _amount(value: Any, what: str) -> int:
+    # True is a number to Python.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not 0 <= value <= _MOST:
+        raise StartupError(
+            f"{what} must be the price of a million tokens, a number from 0 to {_MOST:,}, not {value!r}"
+        )
+    return round(value * NANO)

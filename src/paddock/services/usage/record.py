@@ -1,0 +1,188 @@
+"""Writes the ledger: rows, and in the same transaction their sums and what is spent."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from paddock.schemas.usage import Entry
+from paddock.store.bulk import insert_rows
+from paddock.store.database import WriteSession
+from paddock.store.ledger_tables import BatchRow, InstanceRow, RequestRow, SpentRow, SumRow
+
+HOUR, DAY = 3600, 86_400
+GROUPS = ("project", "key", "model", "adapter", "deployment", "outcome")
+MEASURES = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "cost", "instance_seconds")
+TOTAL = "total"
+_SUM_KEY = ("span", "start", *GROUPS)
+_ADD = (
+    f"ON CONFLICT ({', '.join(_SUM_KEY)}) DO UPDATE SET "
+    + ", ".join(f"{name} = usage_sums.{name} + excluded.{name}" for name in MEASURES)
+)  # fmt: skip
+_SPEND = "ON CONFLICT (subject, period) DO UPDATE SET cost = usage_spent.cost + excluded.cost"
+_WRITERS_KEPT = 30 * DAY
+
+Group = tuple[int, str, str, str, str, str, str]
+"""When an hour begins, and `GROUPS`."""
+Sums = dict[Group, list[int]]
+"""`MEASURES` of each group."""
+
+
+class Batch(NamedTuple):
+    """Entries that are written together or not at all, under a name by which they are known again.
+
+    Attributes:
+        writer: random text that nobody else writes as.
+        number: 1 for a writer's first batch, 2 for the next. One is tried again until it is written, and only
+            then comes the next.
+    """
+
+    writer: str
+    number: int
+
+
+class Interval(NamedTuple):
+    """A begun billing interval of a replica: the columns of `InstanceRow`."""
+
+    replica_id: str
+    start: float
+    end: float
+    project: str
+    key: str
+    deployment_id: str
+    deployment: str
+    model: str
+    hardware_type: str
+    billing_interval: str
+    cost: int
+
+
+def record(session: WriteSession, batch: Batch, entries: Sequence[Entry]) -> bool:
+    """Writes the entries; False if that batch was written before, of which nothing counts again."""
+    if not _is_new(session, batch):
+        return False
+    insert_rows(session, RequestRow.__table__, Entry._fields, entries)
+    _add(session, sums_of(entries))
+    return True
+
+
+def record_instances(session: WriteSession, intervals: Sequence[Interval]) -> int:
+    """Writes those that are not there yet, by replica and start. Returns how many."""
+    if not intervals:
+        return 0
+    insert = sqlite_insert if _dialect(session) == "sqlite" else postgresql_insert
+    statement = (
+        insert(InstanceRow).on_conflict_do_nothing().returning(InstanceRow.replica_id, InstanceRow.start)
+    )
+    written = {tuple(row) for row in session.execute(statement, [one._asdict() for one in intervals])}
+    sums: Sums = {}
+    spent: dict[tuple[str, str], int] = {}
+    for one in intervals:
+        if (one.replica_id, one.start) not in written:
+            continue
+        group = (int(one.start) // HOUR * HOUR, one.project, one.key, one.model, "", one.deployment, "")
+        sums.setdefault(group, [0] * len(MEASURES))
+        sums[group][4] += one.cost
+        sums[group][5] += round(one.end - one.start)
+        subject = (f"deployment:{one.deployment_id}", TOTAL)
+        spent[subject] = spent.get(subject, 0) + one.cost
+    _add(session, sums, spent)
+    return len(written)
+
+
+def spent(session: Session, subject: str, period: str) -> int:
+    """What a `key:ID`, a `project:NAME` or the instances of a `deployment:ID` cost so far, in billionths.
+
+    Args:
+        period: `total`, a month `2026-11` or a day `2026-11-28` of UTC; a deployment has the total only.
+    """
+    found = select(SpentRow.cost).where(SpentRow.subject == subject, SpentRow.period == period)
+    return session.scalar(found) or 0
+
+
+@functools.lru_cache(64)
+def periods(at: int) -> tuple[str, str, str]:
+    """The total, the month and the day that a time in seconds since 1970 is in."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(at))
+    return TOTAL, day[:7], day
+
+
+def sums_of(entries: Sequence[Entry]) -> Sums:
+    """The entries by hours and groups."""
+    sums: Sums = {}
+    for entry in entries:
+        (
+            _,
+            at,
+            project,
+            key,
+            model,
+            adapter,
+            deployment,
+            _,
+            outcome,
+            _,
+            _,
+            prompt,
+            cached,
+            said,
+            _,
+            _,
+            cost,
+        ) = entry
+        group = (int(at) // HOUR, project, key, model, adapter, deployment, outcome)
+        found = sums.get(group)
+        if found is None:
+            sums[group] = [1, prompt, cached, said, cost, 0]
+            continue
+        found[0] += 1
+        found[1] += prompt
+        found[2] += cached
+        found[3] += said
+        found[4] += cost
+    return {(group[0] * HOUR, *group[1:]): found for group, found in sums.items()}
+
+
+def _is_new(session: WriteSession, batch: Batch) -> bool:
+    now = time.time()
+    if batch.number == 1:
+        session.execute(delete(BatchRow).where(BatchRow.at < now - _WRITERS_KEPT))
+    insert = sqlite_insert if _dialect(session) == "sqlite" else postgresql_insert
+    statement = insert(BatchRow).values(writer=batch.writer, number=batch.number, at=now)
+    newer = statement.on_conflict_do_update(
+        index_elements=[BatchRow.writer],
+        set_={"number": batch.number, "at": now},
+        where=BatchRow.number < batch.number,
+    ).returning(BatchRow.number)
+    return session.scalar(newer) is not None
+
+
+def _add(session: WriteSession, sums: Sums, also: Mapping[tuple[str, str], int] | None = None) -> None:
+    days: Sums = {}
+    spent = dict(also or {})
+    for (start, *group), found in sums.items():
+        day: Group = (start // DAY * DAY, *group)  # type: ignore[assignment]  # as long as before
+        known = days.setdefault(day, [0] * len(MEASURES))
+        days[day] = [before + more for before, more in zip(known, found, strict=True)]
+        if cost := found[4]:
+            project, key = group[0], group[1]
+            for subject in (f"project:{project}", f"key:{key}") if key else (f"project:{project}",):
+                for period in periods(start):
+                    spent[subject, period] = spent.get((subject, period), 0) + cost
+    # In one order in every process: two that lock the same rows the other way round wait for each other.
+    rows = [(HOUR, *group, *found) for group, found in sorted(sums.items())]
+    rows += [(DAY, *group, *found) for group, found in sorted(days.items())]
+    insert_rows(session, SumRow.__table__, (*_SUM_KEY, *MEASURES), rows, _ADD)
+    costs = [(*subject, cost) for subject, cost in sorted(spent.items()) if cost]
+    insert_rows(session, SpentRow.__table__, ("subject", "period", "cost"), costs, _SPEND)
+
+
+def _dialect(session: Session) -> str:
+    return session.connection().dialect.name

@@ -1,0 +1,1 @@
+"""Webhooks: who is told what, signed, and tried again until it is there."""
