@@ -68,6 +68,9 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.adapters
 	$(BIN)/python -m bench.files
 	$(BIN)/python -m bench.usage
+	$(BIN)/python -m bench.accounting
+	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m bench.ledger_kills
 
 clean:  ## Remove what these commands installed
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -154,18 +154,35 @@ def paddock(
     engine_url: str,
     folder: Path,
     *,
+    name: str = "Paddock",
     model: str = answers.MODEL,
+    options: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Paddock in front of the engine at `engine_url`, with a data folder of its own.
 
     Its other settings are the defaults, but that the access log is off, as it is for the others.
     """
-    folder = _own(folder, "paddock")
+    folder = _own(folder, name.lower().replace(" ", "-").replace(",", ""))
     port = free_port()
-    argv = [PADDOCK, "serve", "--attach", f"{model}={engine_url}/v1", "--port", str(port)]
+    argv = [PADDOCK, "serve", "--attach", f"{model}={engine_url}/v1", "--port", str(port), *options]
     settings = {"PADDOCK_DATA_DIR": str(folder / "data"), "PADDOCK_ACCESS_LOG": "false", **(env or {})}
-    with running("Paddock", argv, folder, port, "/healthz", env=settings) as server:
+    with running(name, argv, folder, port, "/healthz", env=settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def bare(engine_url: str, folder: Path) -> Iterator[Server]:
+    """Paddock's gateway in front of that engine, which only relays: see `bench.bare`."""
+    folder = _own(folder, "bare")
+    port = free_port()
+    argv = [sys.executable, "-m", "bench.bare", "--attach", f"{answers.MODEL}={engine_url}/v1"]
+    env = {
+        "PADDOCK_DATA_DIR": str(folder / "data"),
+        "PADDOCK_ACCESS_LOG": "false",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    with running("relay only", [*argv, "--port", str(port)], folder, port, "/healthz", env=env) as server:
         yield server
 
 

@@ -12,20 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import answers, contestants, load, machine, overhead, probe, processes, report, servers
+from bench import contestants, load, machine, overhead, processes, relayed, report, servers
+from bench.relayed import CORES, KINDS, PLAIN, SINGLY, STREAM
 from bench.servers import Server
 
-CORES = 2
-CONNECTIONS = 64
-PLAIN, STREAM, SINGLY = "plain", "stream", "stream, chunk by chunk"
-KINDS = (PLAIN, STREAM, SINGLY)
-COALESCED = 8
-HOW = (
-    f"A stub engine, {CONNECTIONS} connections from wrk for requests/s, one connection for latency; "
-    f"plain answers of {len(answers.plain(answers.CHAT))} bytes, streamed ones of {answers.CHUNKS} chunks, "
-    f"of which the engine puts {COALESCED} into one write, or one. "
-    f"All servers run all the time on the same {CORES} cores and are loaded in turn; medians over the rounds."
-)
+HOW = f"{relayed.WHAT}; medians over the rounds. Latency is taken on one connection."
 
 
 @dataclass(frozen=True)
@@ -61,43 +52,23 @@ def main() -> None:
 def _throughput(engine: Server, proxies: Sequence[Server], folder: Path, plan: Plan) -> Rates:
     contenders = [engine, *proxies]
     samples: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
-    lengths = {server.name: _answer_lengths(server) for server in contenders}
+    lengths = {server.name: relayed.answer_lengths(server) for server in contenders}
     for turn in range(plan.rounds + 1):  # the first one warms up
         for kind in KINDS:
-            contestants.coalesce(engine, COALESCED if kind == STREAM else 1)
+            contestants.coalesce(engine, relayed.chunks_at_once(kind))
             for server in overhead.rotated(contenders, turn):
-                measured = load.Measured(server.port, load.request_body(kind != PLAIN), CONNECTIONS)
                 seconds = plan.slow_seconds if server.name.startswith("LiteLLM") else plan.seconds
-                seen = load.run(measured, folder, seconds if turn else min(seconds, 5))
+                seconds = seconds if turn else min(seconds, 5)
+                seen = load.run(relayed.measured(server, kind), folder, seconds)
                 processes.settle(server)
                 if turn == 0:
                     continue
                 length = lengths[server.name][kind]
-                _check(server, kind, seen, length)
+                relayed.check(server, kind, seen, length)
                 rate = seen.rate(length)
                 samples[kind].setdefault(server.name, []).append(rate)
                 print(f"(round {turn}: {server.name} {kind} {rate:,.0f}/s)", file=sys.stderr)
     return {kind: {name: statistics.median(v) for name, v in by.items()} for kind, by in samples.items()}
-
-
-def _answer_lengths(server: Server) -> dict[str, int]:
-    """Bytes of a plain and of a streamed answer, once each has been checked in full."""
-    with probe.connected(server.port) as connection:
-        plain = connection.ask(probe.post(load.PATH, load.request_body(stream=False)))
-        stream = connection.ask(probe.post(load.PATH, load.request_body(stream=True)))
-    probe.check_plain(plain, answers.SENTENCE)
-    probe.check_stream(stream, answers.STREAMED, answers.CHUNKS)
-    return {PLAIN: plain.wire, STREAM: stream.wire, SINGLY: stream.wire}
-
-
-def _check(server: Server, kind: str, seen: load.Load, length: int) -> None:
-    """Raises RuntimeError when wrk saw an error, or answers shorter than the one that was checked in full.
-
-    A server may put several of the engine's chunks into one of its own: then some framing bytes are missing.
-    """
-    if seen.errors or not seen.answers or seen.bytes < seen.answers * length * 0.95:
-        what = f"{seen.errors} errors, {seen.answers} answers of {length} bytes in {seen.bytes} bytes"
-        raise RuntimeError(f"{server.name}, {kind}: {what}")
 
 
 def _show_rates(rates: Rates) -> list[report.Target]:

@@ -12,11 +12,12 @@ from bench.servers import HOST
 
 PATH = "/v1/chat/completions"
 MARK = "RESULT "
+NO_KEY = "none"
 SCRIPT = """
 wrk.method = "POST"
 wrk.path = "{path}"
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer none"
+wrk.headers["Authorization"] = "Bearer {key}"
 wrk.body = [==[{body}]==]
 function done(summary, latency, requests)
   local e = summary.errors
@@ -31,11 +32,12 @@ end
 
 @dataclass(frozen=True)
 class Measured:
-    """What is loaded: the chat endpoint at `port`, with this request over so many connections."""
+    """What is loaded: the chat endpoint at `port`, with this request and key over so many connections."""
 
     port: int
     body: bytes
     connections: int
+    key: str = NO_KEY
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def run(measured: Measured, folder: Path, seconds: float) -> Load:
     """Loads the server. A chunked answer counts only when its last chunk has come."""
     script = folder / "load.lua"
     body = measured.body.decode()
-    script.write_text(SCRIPT.format(path=PATH, body=body, mark=MARK))
+    script.write_text(SCRIPT.format(path=PATH, key=measured.key, body=body, mark=MARK))
     argv = [install.program("wrk"), "-t1", f"-c{measured.connections}", f"-d{max(1, round(seconds))}s"]
     argv += ["--timeout", "30s", "-s", str(script), f"http://{HOST}:{measured.port}"]
     return _parse(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)

@@ -41,6 +41,7 @@ class Stats:
     streams: int = 0
     finished: int = 0  # answered as the behaviour wanted, faults included
     in_flight: int = 0
+    most_in_flight: int = 0
     disconnects: int = 0  # clients that left before their answer's end
     tokens: dict[str, int] = field(default_factory=dict)  # sent in streams, by the `user` of their requests
     last_path: str = ""
@@ -168,6 +169,7 @@ class Connection(asyncio.Protocol):
         stats = self._engine.stats
         stats.requests += 1
         stats.in_flight += 1
+        stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
         stats.last_path, stats.last_headers, stats.last_body = request.path, request.headers, request.json()
         try:
             await self._complete(request, self._engine.behaviour.now())
@@ -210,7 +212,8 @@ class Connection(asyncio.Protocol):
         if behaviour.garbage == "event":
             events[len(events) // 2] = b"data: {not JSON\n\n"
         deadly = behaviour.die_after
-        chunks = [answers.http_chunk(event) for event in (events if deadly is None else events[:deadly])]
+        events = events if deadly is None else events[:deadly]
+        chunks = [answers.http_chunk(event) for event in events]
         if deadly is None:
             chunks[-1] += answers.http_chunk(b"")
         head = answers.http_stream_head()
@@ -219,7 +222,7 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(behaviour.chunk_delay)
             await self._writable.wait()
             self._transport.write(head + b"".join(chunks[at : at + behaviour.coalesce]))
-            tokens[user] += sum(map(answers.holds_token, events[at : min(at + behaviour.coalesce, len(chunks))]))
+            tokens[user] += sum(map(answers.holds_token, events[at : at + behaviour.coalesce]))
             head = b""
         if deadly is not None:
             self._end_early(head)

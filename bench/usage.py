@@ -25,7 +25,8 @@ from paddock.schemas.usage import Entry
 from paddock.services.usage.record import Batch, record
 from paddock.store.ledger import FILE, Ledger
 
-KEYS, MODELS, OUTCOMES = 50, 4, ("ok", "ok", "ok", "ok", "aborted", "engine_failed")
+KEYS, PROJECTS, MODELS = 50, 5, 4
+OUTCOMES = ("ok", "ok", "ok", "ok", "aborted", "engine_failed")
 MONTH = datetime(2025, 11, 1, tzinfo=UTC).timestamp(), datetime(2025, 12, 1, tzinfo=UTC).timestamp()
 BATCH = 4_000
 """As many as a quarter of a second gives at 16,000 requests a second."""
@@ -68,8 +69,8 @@ def main() -> None:
     count, rounds = (50_000, 3) if arguments.quick else (arguments.rows, arguments.rounds)
     servers.end_on_sigterm()
     how = (
-        f"{count:,} requests of a month, of {KEYS} keys and {MODELS} models, in SQLite. Each question is put to"
-        f" the server and to the rows in turns, {rounds} rounds, medians. The rows are added up by SQLite, in"
+        f"{count:,} requests of a month, of {KEYS} keys and {MODELS} models, in SQLite. Each question is"
+        f" put to the server and to the rows in turns, {rounds} rounds, medians. SQLite adds the rows up in"
         " this process; both must come to the same."
     )
     report.header("Usage of a month", how)
@@ -99,11 +100,12 @@ def _fill(data: Path, count: int) -> None:
 
 
 def _entry(chance: random.Random, at: float) -> Entry:
+    key = chance.randrange(KEYS)
     return Entry(
         id=f"{chance.getrandbits(128):032x}",
         at=at,
-        project=f"project-{chance.randrange(5)}",
-        key=f"key-{chance.randrange(KEYS):016x}",
+        project=f"project-{key % PROJECTS}",
+        key=f"key-{key:016x}",
         model=f"org/model-{chance.randrange(MODELS)}",
         adapter="",
         deployment="model",

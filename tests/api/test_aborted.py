@@ -1,4 +1,4 @@
-"""What counts of a stream that its caller, or its engine, leaves unfinished: what the engine sent, to the token."""
+"""What counts of a stream that its caller or its engine leaves unfinished: the tokens that were sent."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ async def leave_within(gateway: Gateway, path: str, body: dict[str, Any], second
         await asyncio.sleep(seconds)
 
 
+async def settled(engine: stub.Engine) -> None:
+    """Returns when the engine can send no more, having sent something."""
+    before = -1
+    for _ in range(100):
+        sent = sum(engine.stats.tokens.values())
+        if sent == before > 0:
+            return
+        before = sent
+        await asyncio.sleep(0.1)
+
+
 def counted(lines: list[dict[str, str]]) -> int:
     return sum(int(line["completion_tokens"]) for line in lines)
 
@@ -55,9 +66,7 @@ class TestCallerWhoLeaves:
         async with stub.serving(behaviour) as engine, serving(attached(engine.url)) as gateway:
             async with connected(gateway.port) as wire:
                 wire.send(request("POST", *SHAPES[0]))
-                before = -1
-                while before != (before := sum(engine.stats.tokens.values())) or not before:
-                    await asyncio.sleep(0.1)
+                await settled(engine)
             lines = await gateway.lines()
             await eventually(lambda: engine.stats.in_flight == 0)
         assert lines[0]["outcome"] == "aborted"

@@ -9,6 +9,10 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import stub
+from paddock.gateway.counts import Counts
+from paddock.gateway.families import families as families_of
+from paddock.services.census import Census
+from paddock.services.hardware import HardwareConfig
 from tests.api.gateway import CHAT, Gateway, attached, serving
 from tests.api.wire import connected, request
 
@@ -23,16 +27,8 @@ class TestMetrics:
     async def test_every_family_is_there_and_has_a_help(self) -> None:
         async with serving(attached("http://127.0.0.1:9")) as gateway:
             found = await families(gateway)
-        assert found.keys() == {
-            "paddock_requests",
-            "paddock_request_duration_seconds",
-            "paddock_time_to_first_token_seconds",
-            "paddock_prompt_tokens",
-            "paddock_completion_tokens",
-            "paddock_cached_prompt_tokens",
-            "paddock_replicas_ready",
-            "paddock_requests_in_flight",
-        }
+        expected = families_of(Counts(), (), Census(), HardwareConfig())
+        assert found.keys() == {family.name for family in expected}
         assert all(family.documentation for family in found.values())
 
     async def test_labels_are_bounded_whatever_is_asked(self) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+
+import httpx2
 
 from paddock import __version__
 from tests.e2e.server import Server
@@ -70,3 +73,17 @@ def test_version() -> None:
         [sys.executable, "-m", "paddock", "version"], capture_output=True, text=True, timeout=60, check=True
     )
     assert __version__ in result.stdout
+
+
+class TestUsage:
+    def test_what_was_asked_is_counted(self, foal: Server) -> None:
+        start = time.time()
+        ask = {"model": "foal", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 9}
+        said = httpx2.post(f"{foal.url}/v1/chat/completions", json=ask, timeout=60).json()["usage"]
+        result = paddock(foal, "usage", "--group-by", "deployment,outcome", "--start", f"{start}", "--json")
+        # Its instance is a group of its own if a minute begins meanwhile.
+        (found,) = (one for one in json.loads(result.stdout)["data"] if one["outcome"])
+        names = ("deployment", "outcome", "requests", "prompt_tokens", "completion_tokens")
+        expected = ["paddock/foal", "ok", 1, said["prompt_tokens"], said["completion_tokens"]]
+        assert [found[name] for name in names] == expected
+        assert found["cost"] == {"amount": 0.0, "currency": "EUR"}

@@ -58,7 +58,8 @@ class TestBatch:
                 client = OpenAI(base_url=f"{first.url}/v1", api_key="any")
                 file = client.files.create(file=("in.jsonl", line + b"\n"), purpose="batch")
                 batch = client.batches.create(input_file_id=file.id, endpoint=CHATS, completion_window="24h")
-                until(lambda: receiver.received, SECONDS)
+                path = f"{HOOKS}/{made['id']}"
+                until(lambda: ask(first, "GET", path)["last_status"] == 500, SECONDS)
                 os.kill(first.process.pid, signal.SIGKILL)
             with serving(tmp_path, **OPEN):
                 until(lambda: len(receiver.received) == 2, 60.0)
@@ -93,7 +94,6 @@ class TestCommands:
         assert "is deleted" in command(server, "rm", identity)
         assert "there is no webhook" in command(server, "test", identity, code=1)
         shown = command(server, "callback-secret")
-        assert shown == command(server, "callback-secret")
         assert shown != command(server, "callback-secret", "--new")
 
 

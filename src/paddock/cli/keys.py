@@ -9,7 +9,7 @@ import click
 
 from paddock.cli.each import for_each
 from paddock.cli.keys_create import create
-from paddock.cli.keys_options import Span
+from paddock.cli.keys_options import span
 from paddock.cli.keys_place import Keys, with_keys
 from paddock.cli.keys_set import change
 from paddock.cli.keys_shown import facts, hand_over, limits
@@ -116,7 +116,7 @@ def revoke(keys: Keys, identities: tuple[str, ...]) -> None:
 @click.argument("identity", metavar="ID")
 @click.option(
     "--keep-old",
-    type=Span(most=30 * 86_400),
+    type=span,
     metavar="SPAN",
     default="0s",
     help="How long the secret before works too, such as 24h, at most 30d.  [default: not at all]",

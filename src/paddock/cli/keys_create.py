@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from paddock.cli.keys_options import SCOPES, End, limit_options, read_limits
+from paddock.cli.keys_options import SCOPES, end, limit_options, read_limits
 from paddock.cli.keys_place import Keys, with_keys
 from paddock.cli.keys_shown import hand_over
 from paddock.cli.options import given
@@ -33,7 +33,7 @@ from paddock.cli.options import given
 @click.option(
     "--expires",
     "expires_at",
-    type=End(),
+    type=end,
     metavar="WHEN",
     help="When it ends: 30d, 2030-12-31.  [default: never]",
 )

@@ -15,6 +15,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 NONE, NEVER = "none", "never"
 SCOPES = ("inference", "manage", "admin")
 PERIODS = ("day", "month", "total")
+LONGEST_SPAN = 30 * 86_400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _SPAN = re.compile(r"(\d{1,9})([smhdw])")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -28,70 +29,49 @@ _LIMITS = {
 }
 
 
-class Span(click.ParamType):
-    """Seconds, written as `30s`, `15m`, `24h`, `30d` or `2w`.
-
-    Args:
-        most: seconds that it may be.
-    """
-
-    name = "span"
-
-    def __init__(self, most: float) -> None:
-        self._most = most
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        seconds = _seconds(value)
-        if seconds is None:
-            self.fail(f"{value!r} must be a number with s, m, h, d or w, such as 24h or 30d.", param, ctx)
-        if seconds > self._most:
-            self.fail(f"{value!r} is too long; it may be up to {self._most / 86_400:g}d.", param, ctx)
-        return seconds
+def span(text: str) -> float:
+    """Seconds, written as `30s`, `15m`, `24h`, `30d` or `2w`."""
+    seconds = _seconds(text)
+    if seconds is None:
+        raise click.BadParameter(f"{text!r} must be a number with s, m, h, d or w, such as 24h or 30d.")
+    if seconds > LONGEST_SPAN:
+        raise click.BadParameter(f"{text!r} is too long; it may be up to {LONGEST_SPAN // 86_400}d.")
+    return seconds
 
 
-class End(click.ParamType):
-    """Seconds since 1970, written as a `Span` from now, a date or a time; 0.0 for `never`."""
-
-    name = "end"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        if value == NEVER:
-            return 0.0
-        end = _end(value, time.time())
-        if end is None:
-            self.fail(
-                f"{value!r} must be a span such as 30d, a date such as 2030-12-31, a time such as"
-                " 2030-12-31T18:00, or never.",
-                param,
-                ctx,
-            )
-        return end
+def end(text: str) -> float:
+    """Seconds since 1970, written as a span from now, a date or a time; 0.0 for `never`."""
+    if text == NEVER:
+        return 0.0
+    found = _end(text, time.time())
+    if found is None:
+        raise click.BadParameter(
+            f"{text!r} must be a span such as 30d, a date such as 2030-12-31, a time such as"
+            " 2030-12-31T18:00, or never."
+        )
+    return found
 
 
-class Limit(click.ParamType):
-    """A number, or `none` for no limit."""
+def count(text: str) -> int | str:
+    """A whole number, or `none` for no limit."""
+    if text == NONE:
+        return NONE
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise click.BadParameter(f"{text!r} must be a whole number, or none for no limit.")
+    return int(text)
 
-    def __init__(self, kind: type[int] | type[float]) -> None:
-        self.name = f"{'integer' if kind is int else 'number'} or none"
-        self._kind = kind
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float | str:
-        if value == NONE:
-            return NONE
-        try:
-            number = self._kind(value)
-        except ValueError:
-            number = math.nan
-        if not 0 <= number < math.inf:
-            what = "a whole number" if self._kind is int else "an amount"
-            self.fail(f"{value!r} must be {what}, or none for no limit.", param, ctx)
-        return number
+def amount(text: str) -> float | str:
+    """An amount of the currency, or `none` for no limit."""
+    if text == NONE:
+        return NONE
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise click.BadParameter(f"{text!r} must be an amount, or none for no limit.")
+    return number
 
 
 def limit_options(command: Command) -> Command:
@@ -104,20 +84,18 @@ def limit_options(command: Command) -> Command:
         ),
         click.option(
             "--budget",
-            type=Limit(float),
+            type=amount,
             metavar="AMOUNT",
             help="Most that it may cost in the budget's period, in the currency of the prices.",
         ),
-        click.option(
-            "--concurrency", type=Limit(int), metavar="N", help="Most requests being answered at once."
-        ),
+        click.option("--concurrency", type=count, metavar="N", help="Most requests being answered at once."),
         click.option(
             "--tpm",
-            type=Limit(int),
+            type=count,
             metavar="N",
             help="Most tokens in any 60 seconds, of prompts and answers together.",
         ),
-        click.option("--rpm", type=Limit(int), metavar="N", help="Most requests in any 60 seconds."),
+        click.option("--rpm", type=count, metavar="N", help="Most requests in any 60 seconds."),
     ):
         command = option(command)
     return command
@@ -145,6 +123,6 @@ def _end(text: str, now: float) -> float | None:
         at = datetime.fromisoformat(text.strip())
         if _DATE.fullmatch(text.strip()):
             at += timedelta(days=1)
-        return at.timestamp()
+        return at.timestamp() if at.timestamp() > 0 else None
     except (ValueError, OverflowError, OSError):
         return None

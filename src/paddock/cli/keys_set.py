@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from paddock.cli.keys_options import SCOPES, End, limit_options, read_limits
+from paddock.cli.keys_options import SCOPES, end, limit_options, read_limits
 from paddock.cli.keys_place import Keys, with_keys
 from paddock.cli.keys_shown import facts
 from paddock.cli.options import given
@@ -32,7 +32,7 @@ from paddock.cli.output import dump_json
 )
 @limit_options
 @click.option(
-    "--expires", "expires_at", type=End(), metavar="WHEN", help="When it ends: 30d, 2030-12-31, never."
+    "--expires", "expires_at", type=end, metavar="WHEN", help="When it ends: 30d, 2030-12-31, never."
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the key as one JSON object.")
 @with_keys

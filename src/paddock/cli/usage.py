@@ -95,5 +95,10 @@ def lines(found: JSON, fields: list[str]) -> list[str]:
 
 
 def _csv(transport: Transport, query: dict[str, str]) -> str:
-    call: Call[bytes] = Call("GET", "usage", bytes, params={**query, "format": "csv"}, repeatable=True)
-    return b"".join(transport.download(call)).decode("utf-8", "replace")
+    call: Call[bytes] = Call("GET", "usage", _bytes, params={**query, "format": "csv"}, repeatable=True)
+    pieces: list[bytes] = list(transport.download(call))
+    return b"".join(pieces).decode("utf-8", "replace")
+
+
+def _bytes(piece: Any) -> bytes:
+    return bytes(piece)

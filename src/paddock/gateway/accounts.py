@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paddock.errors import PaddockError
 from paddock.gateway.http import Request
@@ -15,13 +15,18 @@ from paddock.gateway.keyring import Keyring
 from paddock.gateway.ledger import LedgerWriter
 from paddock.gateway.limit_words import estimate
 from paddock.gateway.limits import Limiter
+from paddock.gateway.metrics import Metrics
 from paddock.gateway.nobody import unsent
+from paddock.inference.log_lines import request_id
 from paddock.inference.routing import Deployment
 from paddock.schemas.limits import Limits
 from paddock.schemas.usage import Entry
 from paddock.services.keys import Key
 from paddock.services.platform import Platform
 from paddock.services.prices import Price
+
+if TYPE_CHECKING:
+    from paddock.gateway.tracing import Tracer
 
 ANSWERED = "ok"
 
@@ -31,13 +36,20 @@ class Accounts:
 
     Args:
         identity: of this process, unique.
+        metrics: of this process, which count the rows of batches and the ledger's too.
+
+    Attributes:
+        tracer: of this process, for the rows of batches too; None if nobody wants traces.
     """
 
-    def __init__(self, platform: Platform, keyring: Keyring, identity: str) -> None:
+    def __init__(self, platform: Platform, keyring: Keyring, identity: str, metrics: Metrics) -> None:
         self._keyring = keyring
         self._prices = platform.prices
         self._limiter = Limiter(platform.ledger, identity)
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
+        self.metrics = metrics
+        metrics.watch(self.ledger)
+        self.tracer: Tracer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -51,6 +63,8 @@ class Accounts:
         self._tasks = []
         await self.ledger.close()
         await self._limiter.close()
+        if self.tracer is not None:
+            await self.tracer.close()
 
     async def admit(self, request: Request, max_tokens: int | None) -> None:
         """Lets the request through to its model, or waits with it for a slice of a limit.
@@ -147,6 +161,10 @@ async def row(accounts: Accounts | None, path: str, spec: Mapping[str, Any]) -> 
     request.accounts, request.job = accounts, spec["job"]
     request.key = accounts.key(spec["project"], spec["key_id"])
     record = request.record
+    record.route = path
+    request_id.set(request.id)
+    if accounts.tracer is not None:
+        accounts.tracer.begin()
     try:
         yield request
         record.status = 200
@@ -157,7 +175,11 @@ async def row(accounts: Accounts | None, path: str, spec: Mapping[str, Any]) -> 
         record.outcome = "aborted"
         raise
     finally:
-        accounts.settle(request, time.perf_counter() - request.started)
+        seconds = time.perf_counter() - request.started
+        accounts.settle(request, seconds)
+        accounts.metrics.count_work(record)
+        if accounts.tracer is not None:
+            accounts.tracer.finish(request, seconds)
 
 
 def _budget(limits: Limits) -> Limits:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paddock.errors import (
     Forbidden,
@@ -25,7 +25,12 @@ from paddock.gateway.head import new_headers
 from paddock.gateway.http import BadHttp, Request, Response, decoded_path
 from paddock.gateway.keyring import Keyring
 from paddock.gateway.metrics import Metrics
+from paddock.gateway.prompt_log import PromptLog
+from paddock.inference.log_lines import outline, request_id
 from paddock.services.keys import ADMIN, MANAGE, Key
+
+if TYPE_CHECKING:
+    from paddock.gateway.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +113,8 @@ class App:
     """The gateway's handler.
 
     Attributes:
+        tracer: makes a trace of each request; None if nobody wants them.
+        prompts: logs what models are asked and answer; None, as it should be, if the operator did not ask.
         refusal: while set, routes that are not `always` answer with it (starting, draining).
         in_flight: requests being answered.
     """
@@ -125,6 +132,8 @@ class App:
         self.access_log = access_log
         self.keyring = keyring or Keyring()
         self.accounts = accounts
+        self.tracer: Tracer | None = None
+        self.prompts: PromptLog | None = None
         self.refusal: Unavailable | None = None
         self.in_flight = 0
         self._exact: dict[str, dict[str, tuple[Mount, Route]]] = {}
@@ -136,6 +145,11 @@ class App:
 
     async def __call__(self, request: Request) -> None:
         record = request.record
+        request_id.set(request.id)
+        if self.tracer is not None:
+            self.tracer.begin()
+        if self.prompts is not None:
+            self.prompts.listen(request)
         self.in_flight += 1
         response: Response | None = None
         mount = None
@@ -155,9 +169,10 @@ class App:
         except PaddockError as error:
             record.outcome = error.code
             response = self._error(mount or self._mount(request.path), error)
-        except Exception:
+        except Exception as error:
             record.outcome = PaddockError.code
-            log.exception("request %s failed", request.id)
+            words = error if self.prompts is not None else None
+            log.error("request %s failed: %s", request.id, outline(error), exc_info=words)
             bug = PaddockError(f"an error inside Paddock; its log tells more under request id {request.id}")
             response = self._error(mount or self._mount(request.path), bug)
         finally:
@@ -276,3 +291,7 @@ class App:
         self.metrics.observe(request.record, seconds)
         if self.access_log is not None and request.record.logged:
             self.access_log.write(request, seconds)
+        if self.tracer is not None:
+            self.tracer.finish(request, seconds)
+        if self.prompts is not None:
+            self.prompts.write(request)

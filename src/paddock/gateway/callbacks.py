@@ -1,10 +1,12 @@
 """Answers for whom a deployment's owner wants told of each: LLM Engine's post-inference hook `callback`.
 
-They are put down in the store before the request is over, and brought there by whoever works at jobs.
+A whole one is put down in the store before it is sent, a streamed one right after its end; whoever works at
+jobs brings them there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -27,7 +29,16 @@ log = logging.getLogger(__name__)
 def callback(platform: Platform, project: str, deployment_id: str) -> Callable[[str, bytes], Awaitable[None]]:
     """What `Deployment.callback` is. It raises nothing: the answer itself must not fail for it."""
 
-    async def put_down(request_id: str, body: bytes) -> None:
+    writing: set[asyncio.Task[None]] = set()
+
+    def put_down(request_id: str, body: bytes) -> Awaitable[None]:
+        # The end of a request, by a caller who leaves, does not end this.
+        task = asyncio.create_task(write(request_id, body))
+        writing.add(task)
+        task.add_done_callback(writing.discard)
+        return asyncio.shield(task)
+
+    async def write(request_id: str, body: bytes) -> None:
         try:
             kept = await platform.store.write(
                 lambda session: outbox.call_back(
@@ -55,19 +66,31 @@ def wanted(deployment: Deployment) -> bool:
     return deployment.callback is not None and not in_background.get()
 
 
-async def tell(request: Request, deployment: Deployment, make: Callable[[], JSON]) -> None:
-    """
+async def tell(request: Request, deployment: Deployment, answer: JSON) -> None:
+    """Returns once it is put down: an answer that is not sent yet then is told whatever happens."""
+    if deployment.callback is not None:
+        await deployment.callback(request.id, _body(request, answer))
+
+
+def tell_soon(request: Request, deployment: Deployment, make: Callable[[], JSON]) -> None:
+    """For an answer that was streamed to its end: nobody waits for more.
+
     Args:
-        make: gives the answer.
+        make: gives the answer as it would have been in one piece.
     """
     if deployment.callback is None:
         return
     try:
-        body = orjson.dumps({**make(), "task_id": request.id})
+        body = _body(request, make())
     except (PaddockError, KeyError, TypeError, IndexError, AttributeError) as error:
         log.error("the answer to %s does not go to its callback: %s", request.id, error)
         return
-    await deployment.callback(request.id, body)
+    deployment.callback(request.id, body)
+
+
+def _body(request: Request, answer: JSON) -> bytes:
+    """As LLM Engine's hook has it."""
+    return orjson.dumps({**answer, "task_id": request.id})
 
 
 class Heard:

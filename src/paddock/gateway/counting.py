@@ -18,12 +18,14 @@ class Counted(Protocol):
     Attributes:
         usage: the engine's usage object, once it came.
         prompt_tokens: length of the prompt, if the engine tells before the first token.
-        pieces: tokens that came, of a cut-off stream the only count that there is.
     """
 
     usage: JSON | None
     prompt_tokens: int
-    pieces: int
+
+    @property
+    def pieces(self) -> int:
+        """Tokens that came; of a stream that is cut off there is no other count."""
 
 
 def count(record: Record, usage: Any) -> None:

@@ -21,6 +21,7 @@ from paddock.services.census import Census
 from paddock.services.hardware import HardwareConfig
 
 Value = TypeVar("Value")
+Labels = TypeVar("Labels", bound=tuple[str, ...])
 TOTALS = {
     "ledger_rows_written": "Requests that were written to the ledger.",
     "ledger_rows_dropped": "Requests that the ledger does not have, for its database failed for too long.",
@@ -173,24 +174,22 @@ def _single(values: Mapping[str, Value]) -> dict[tuple[str, ...], Value]:
     return {(key,): value for key, value in values.items()}
 
 
-def _gauge(name: str, doc: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+def _gauge(name: str, doc: str, labels: list[str], values: Mapping[Labels, float]) -> Metric:
     return _filled(GaugeMetricFamily(f"paddock_{name}", doc, labels=labels), values)
 
 
-def _counter(name: str, doc: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+def _counter(name: str, doc: str, labels: list[str], values: Mapping[Labels, float]) -> Metric:
     return _filled(CounterMetricFamily(f"paddock_{name}", doc, labels=labels), values)
 
 
-def _histogram(name: str, doc: str, labels: list[str], values: Mapping[tuple[str, ...], Histogram]) -> Metric:
+def _histogram(name: str, doc: str, labels: list[str], values: Mapping[Labels, Histogram]) -> Metric:
     family = HistogramMetricFamily(f"paddock_{name}", doc, labels=labels)
     for key, histogram in values.items():
         family.add_metric(list(key), histogram.buckets(), histogram.total)
     return family
 
 
-def _filled(
-    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[tuple[str, ...], float]
-) -> Metric:
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Labels, float]) -> Metric:
     for key, value in values.items():
         family.add_metric(list(key), value)
     return family

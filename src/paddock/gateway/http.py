@@ -190,8 +190,8 @@ class Record:
     """What the access log, the metrics and the ledger say of a request.
 
     `model` is what its caller calls the `deployment` that answers. Times are in seconds since
-    `Request.started`, `cost` is in billionths of the currency. Token counts are the engine's own, except that of an aborted stream, which counts the
-    pieces that came.
+    `Request.started`, `cost` is in billionths of the currency. Token counts are the engine's own, except that
+    of an aborted stream, which counts the tokens that came.
     """
 
     route: str = ""

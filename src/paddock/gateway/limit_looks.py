@@ -19,13 +19,10 @@ class Looks:
     Args:
         holder: this process.
         clock: seconds since 1970.
-
-    Attributes:
-        began: when the last look did, by `time.monotonic()`; 0.0 if there was none.
     """
 
     def __init__(self, ledger: Ledger, holder: str, clock: Callable[[], float], window: Window) -> None:
-        self.began = 0.0
+        self._looked = False
         self._ledger = ledger
         self._holder = holder
         self._clock = clock
@@ -51,7 +48,7 @@ class Looks:
                 leases[one] = lease
         if not (takes or leases):
             return False
-        self.began = time.monotonic()
+        self._looked = True
         found = await self._ledger.write(self._exchange([*takes.values()], [*leases.values()]))
         at, taken, leased = found
         for (rate, take), answer in zip(takes.items(), taken, strict=True):
@@ -63,13 +60,13 @@ class Looks:
 
     async def clear(self, now: float) -> None:
         """Forgets what counts no more, whoever took it."""
-        if self.began:
+        if self._looked:
             with contextlib.suppress(PaddockError):
                 await self._ledger.write(lambda session: limits.clear(session, now, self._window))
 
     async def leave(self, accounts: Iterable[Account]) -> None:
         """Gives everything back."""
-        if not self.began:
+        if not self._looked:
             return
         takes = [
             take

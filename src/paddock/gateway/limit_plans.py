@@ -21,38 +21,37 @@ def needed(one: Slice, tokens: int, cost: int) -> int:
 
 
 class Usual:
-    """What is usual for a key: hardly ever is more needed.
+    """What requests of a key hardly ever exceed, by the last ones: their mean and twice their deviation."""
 
-    Attributes:
-        cost: of a request, on average.
-    """
+    __slots__ = ("_deviation", "_mean")
 
-    __slots__ = ("_deviation", "_mean", "cost")
-
-    def __init__(self) -> None:
-        self._mean = float(FIRST_ANSWER)
+    def __init__(self, first: int) -> None:
+        self._mean = float(first)
         self._deviation = 0.0
-        self.cost = 0
 
     @property
-    def answer(self) -> int:
+    def most(self) -> int:
         return int(self._mean + 2 * self._deviation) + 1
 
-    def learn(self, answer: int, cost: int) -> None:
-        if answer:
-            off = answer - self._mean
-            self._mean += off / 8
-            self._deviation += (abs(off) - self._deviation) / 4
-        self.cost += (cost - self.cost) // 8
+    def learn(self, value: int) -> None:
+        off = value - self._mean
+        self._mean += off / 8
+        self._deviation += (abs(off) - self._deviation) / 4
 
 
 class Plan:
-    """What a request of a key in a project needs."""
+    """What a request of a key in a project needs.
+
+    Attributes:
+        answer, cost: the tokens of an answer for that key, and what a request of this plan costs.
+    """
 
     __slots__ = (
         "accounts",
+        "answer",
         "budgets",
         "concurrent",
+        "cost",
         "key_limits",
         "ones",
         "project_limits",
@@ -60,19 +59,20 @@ class Plan:
         "slices",
         "tokens",
         "used_at",
-        "usual",
     )
 
-    def __init__(self, key: Account, project: Account, usual: Usual) -> None:
+    def __init__(self, key: Account, project: Account, answer: Usual, only_budget: bool) -> None:
         both = (key, project)
         self.accounts = both
-        self.key_limits = key.limits
-        self.project_limits = project.limits
-        self.usual = usual
+        self.key_limits = key.limits or Limits()
+        self.project_limits = project.limits or Limits()
+        self.answer = answer
+        self.cost = Usual(0)
         self.used_at = 0.0
-        self.requests = tuple(one.requests for one in both if one.requests.limit is not None)
-        self.tokens = tuple(one.tokens for one in both if one.tokens.limit is not None)
-        self.concurrent = tuple(one.concurrent for one in both if one.concurrent.limit is not None)
+        seen = () if only_budget else both
+        self.requests = tuple(one.requests for one in seen if one.requests.limit is not None)
+        self.tokens = tuple(one.tokens for one in seen if one.tokens.limit is not None)
+        self.concurrent = tuple(one.concurrent for one in seen if one.concurrent.limit is not None)
         self.budgets = tuple(one.budget for one in both if one.budget.limit is not None)
         # Of these every request takes one.
         self.ones: tuple[Slice, ...] = (*self.requests, *self.concurrent)
@@ -89,28 +89,29 @@ class Plans:
     def __init__(self) -> None:
         self.active: dict[Plan, None] = {}
         self.accounts: dict[str, Account] = {}
-        self._plans: dict[tuple[str, str], Plan] = {}
-        self._usual: dict[str, Usual] = {}
+        self._plans: dict[tuple[str, str, bool], Plan] = {}
+        self._answers: dict[str, Usual] = {}
 
-    def of(self, key: Key, project: str, project_limits: Limits) -> Plan:
-        plan = self._plans.get((key.id, project))
+    def of(self, key: Key, project: str, project_limits: Limits, only_budget: bool = False) -> Plan:
+        plan = self._plans.get((key.id, project, only_budget))
         if plan is not None and plan.key_limits is key.limits and plan.project_limits is project_limits:
             return plan
-        name = key.name or key.id
-        accounts = (
-            self._account(f"key:{key.id}", f"key {name!r}", key.limits),
-            self._account(f"project:{project}", f"project {project!r}", project_limits),
-        )
-        new = Plan(*accounts, self._usual.setdefault(key.id, Usual()))
-        # These very objects are recognized the next time; equal ones may have been in force before.
-        new.key_limits, new.project_limits = key.limits, project_limits
-        self._plans[key.id, project] = new
-        return new
+        if plan is None or plan.key_limits != key.limits or plan.project_limits != project_limits:
+            name = key.name or key.id
+            accounts = (
+                self._account(f"key:{key.id}", f"key {name!r}", key.limits),
+                self._account(f"project:{project}", f"project {project!r}", project_limits),
+            )
+            plan = Plan(*accounts, self._answers.setdefault(key.id, Usual(FIRST_ANSWER)), only_budget)
+            self._plans[key.id, project, only_budget] = plan
+        # These very objects are recognized the next time.
+        plan.key_limits, plan.project_limits = key.limits, project_limits
+        return plan
 
     def usual(self, key_id: str) -> int:
         """Tokens of an answer."""
-        usual = self._usual.get(key_id)
-        return usual.answer if usual is not None else FIRST_ANSWER
+        answer = self._answers.get(key_id)
+        return answer.most if answer is not None else FIRST_ANSWER
 
     def budgets(self) -> dict[str, LeaseSlice]:
         """Those of which something was spent that is not in the ledger yet, by subject."""
@@ -127,7 +128,7 @@ class Plans:
         for who in old:
             del self._plans[who]
         ids = {who[0] for who in self._plans}
-        self._usual = {key: one for key, one in self._usual.items() if key in ids}
+        self._answers = {key: one for key, one in self._answers.items() if key in ids}
         kept = {account.subject for plan in self._plans.values() for account in plan.accounts}
         self.accounts = {subject: one for subject, one in self.accounts.items() if subject in kept}
 

@@ -72,13 +72,13 @@ def rate_limited(one: RateSlice, needed: int, now: float, window: Window) -> Rat
 
 def free_at(one: RateSlice, needed: int, window: Window) -> float:
     """When so much is to be had, in seconds since 1970."""
-    return frees_at(one.rows, needed - one.room - one.spare, window, one.limit or 0)
+    return frees_at(one.rows, needed - one.room - one.spare, window)
 
 
 def reset(one: RateSlice, now: float, window: Window) -> bytes:
     """When the last of what was taken leaves the window."""
     last = one.rows[-1][0] if one.rows else window.tick(now)
-    return duration(max(0.0, window.leaves_at(last, one.limit or 0) - now)).encode()
+    return duration(max(0.0, window.leaves_at(last) - now)).encode()
 
 
 def short(one: LeaseSlice, now: float, currency: str) -> RateLimited:

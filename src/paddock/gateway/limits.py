@@ -29,7 +29,7 @@ TURN_SECONDS = 0.25
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 0.25
 """For which those wait who find nothing left of a lease: what others have in hand comes back within."""
-DOUBT_SECONDS = 0.1
+DOUBT_SECONDS = 0.05
 """For a moment a cost can be both in the ledger and held: a budget is spent when it looks so for longer."""
 REFUSED_SECONDS = 0.1
 """For which a refusal holds without a new look."""
@@ -78,7 +78,7 @@ class Hold:
         Args:
             tokens: of prompt and answer.
             cost: as it will be in the ledger; `Limiter.written` is told of the same.
-            answer: tokens of the answer, from which is learned what is usual.
+            answer: tokens of the answer, from which is learned what is usual; 0 teaches nothing.
         """
         if self._ended:
             return
@@ -91,8 +91,10 @@ class Hold:
         for budget in plan.budgets:
             budget.move(cost - self._reserved)
             budget.unwritten += cost
-        if answer or cost:
-            plan.usual.learn(answer, cost)
+        if answer:
+            plan.answer.learn(answer)
+        if tokens:
+            plan.cost.learn(cost)
         self._limiter.freed(plan)
 
     def headers(self) -> bytes:
@@ -147,33 +149,42 @@ class Limiter:
         self._looks = Looks(ledger, holder, clock, self._window)
         self._waiting: dict[_Waiting, None] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._look_began = 0.0
         self._soon: asyncio.TimerHandle | None = None
         self._failed_until = 0.0
         self._failing = False
         self._closed = False
 
     async def admit(
-        self, key: Key, project: str, project_limits: Limits, tokens: int, cost: int | None = None
+        self,
+        key: Key,
+        project: str,
+        project_limits: Limits,
+        tokens: int,
+        cost: int | None = None,
+        *,
+        only_budget: bool = False,
     ) -> Hold | None:
         """Lets a request through, or says why not. None if neither its key nor its project has a limit.
 
         Args:
             tokens: what it takes at most, or probably: see `limit_words.estimate`.
             cost: the same in billionths of the currency; what is usual for the key if None.
+            only_budget: the other limits of the key and the project do not count for it.
 
         Raises:
             RateLimited: a limit is reached; its `headers` say how far.
             BudgetSpent: nothing is left of the budget.
             Unavailable: the database does not answer, and what is in hand does not suffice.
         """
-        plan = self._plans.of(key, project, project_limits)
+        plan = self._plans.of(key, project, project_limits, only_budget)
         if not plan.slices:
             return None
         now = self._clock()
         plan.used_at = now
         self._plans.active[plan] = None
         tokens = tokens if tokens > 0 else 1
-        cost = max(1, plan.usual.cost if cost is None else cost)
+        cost = max(1, plan.cost.most if cost is None else cost)
         return self._grab(plan, tokens, cost, now) or await self._wait(plan, tokens, cost, now)
 
     def usual(self, key: Key) -> int:
@@ -190,7 +201,7 @@ class Limiter:
                 for subject in (f"key:{entry.key}", f"project:{entry.project}"):
                     if (budget := budgets.get(subject)) is not None:
                         budget.written(entry.cost)
-        self._look_soon()
+        self.look()
 
     async def run(self) -> None:
         """Renews what is held and gives back what nobody uses, until it is cancelled."""
@@ -219,6 +230,7 @@ class Limiter:
     def look(self) -> None:
         """Asks the database for what is wanted, unless that is under way."""
         if self._looking is None and not self._closed:
+            self._look_began = time.monotonic()
             self._looking = asyncio.get_running_loop().create_task(self._look())
 
     def freed(self, plan: Plan) -> None:
@@ -243,13 +255,13 @@ class Limiter:
         Raises:
             BudgetSpent: and there is no more.
         """
-        since = budget.short_since
-        if since is None:
-            self.look()
-            return
-        if time.monotonic() - since >= DOUBT_SECONDS:
+        seconds = budget.short_for(time.monotonic())
+        if seconds >= DOUBT_SECONDS:
             raise limit_words.short(budget, self._clock(), self._currency)
-        self._look_soon()
+        if seconds:
+            self._look_soon()
+        else:
+            self.look()
 
     # ---- letting through
 
@@ -291,7 +303,7 @@ class Limiter:
             if now < one.refused_until and count >= one.refused and one.in_hand(now) < count:
                 raise self._refusal(plan, one, count, now)
         if moment < self._failed_until or (
-            self._looking is not None and moment - self._looks.began > PATIENCE_SECONDS
+            self._looking is not None and moment - self._look_began > PATIENCE_SECONDS
         ):
             raise _unavailable(plan)
         waiting = _Waiting(plan, tokens, cost)
@@ -343,8 +355,7 @@ class Limiter:
                 if one.spare >= 1:
                     continue
                 spent = one.kind == BUDGET and one.spent >= (one.limit or 0)
-                since = one.short_since
-                if not spent and (since is None or time.monotonic() - since < GRACE_SECONDS):
+                if not spent and one.short_for(time.monotonic()) < GRACE_SECONDS:
                     return None
                 one.refused, one.refused_until = 1, now + (REFUSED_SECONDS if spent else POLL_SECONDS)
             return self._refusal(waiting.plan, one, count, now)
@@ -373,13 +384,13 @@ class Limiter:
 
     async def _look(self) -> None:
         try:
-            while await self._look_once():
+            while (found := await self._look_once()) or self._waiting:
                 self._settle(looked=True)
                 if self._waiting and all(waiting.asked for waiting in self._waiting):
                     # They are short of what others may give back.
                     self._look_soon()
                     break
-            self._failing = False
+                self._failing = self._failing and not found
         except PaddockError as error:
             self._fail(error)
         except Exception:
@@ -390,6 +401,7 @@ class Limiter:
 
     async def _look_once(self) -> bool:
         """Whether there was anything to ask for."""
+        self._look_began = time.monotonic()
         needs: dict[Slice, int] = {one: 0 for plan in self._plans.active for one in plan.slices}
         for waiting in self._waiting:
             waiting.asked = True

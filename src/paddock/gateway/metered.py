@@ -41,25 +41,29 @@ class Meter:
         self._parts = parts
         self._choices_each = choices_each
         self._spent: BudgetSpent | None = None
+        self._over = False
 
-    def before(self) -> None:
-        """
+    def pays(self) -> bool:
+        """Something came, and what there is by now is charged. Whether it goes on to the caller: what the
+        engine sends until it knows that it is to stop only counts.
+
         Raises:
-            BudgetSpent: what came last could just be paid, and no more.
+            BudgetSpent: what came before could just be paid; once.
         """
+        if self._over:
+            return False
         if self._spent is not None:
+            self._over = True
             raise self._spent
-
-    def after(self) -> None:
-        """Something came: what there is by now is charged. It is still sent on."""
         if self._hold is None or self._price is None:
-            return
+            return True
         prompt = sum(part.prompt_tokens for part in self._parts) // self._choices_each
         completion = sum(part.pieces for part in self._parts)
         try:
             self._hold.charge(prompt + completion, self._price.cost(prompt, 0, completion))
         except BudgetSpent as error:
             self._spent = error
+        return True
 
 
 class MeteredTranslator:
@@ -72,10 +76,8 @@ class MeteredTranslator:
         self.finish = inner.finish
 
     def feed(self, data: bytes) -> bytes:
-        self._meter.before()
         out = self._inner.feed(data)
-        self._meter.after()
-        return out
+        return out if self._meter.pays() else b""
 
     def fail(self, error: PaddockError) -> bytes:
         return self._inner.fail(error)
@@ -90,6 +92,5 @@ class MeteredCollector:
         self.restart = inner.restart
 
     def feed(self, data: bytes) -> None:
-        self._meter.before()
         self._inner.feed(data)
-        self._meter.after()
+        self._meter.pays()

@@ -16,10 +16,12 @@ from paddock.errors import PaddockError
 from paddock.gateway.counts import Counts, Histogram, Shelf
 from paddock.gateway.families import families, identity
 from paddock.gateway.http import Record
+from paddock.gateway.ledger import LedgerWriter
 from paddock.inference.routing import Deployment
 from paddock.services.census import Census
 from paddock.services.hardware import HardwareConfig
 
+SHARE_SECONDS = 1.0
 CENSUS_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
 """A store that does not answer in time keeps nobody from the rest."""
@@ -94,6 +96,11 @@ class Metrics(Collector):
         key = ("unknown", "", status)
         self._counts.requests[key] = self._counts.requests.get(key, 0) + 1
 
+    def watch(self, writer: LedgerWriter) -> None:
+        """From now on it is told what this process writes to the ledger."""
+        self.totals["ledger_rows_written"] = lambda: writer.written
+        self.totals["ledger_rows_dropped"] = lambda: writer.dropped
+
     async def refresh(self) -> None:
         """Looks at the store, unless somebody has just done so. Without it the last look stands."""
         now = time.monotonic()
@@ -113,6 +120,12 @@ class Metrics(Collector):
         if self.shelf is not None:
             with contextlib.suppress(OSError):
                 self.shelf.lay_down(self._now())
+
+    async def share(self) -> None:
+        """Lays down every second, until it is cancelled."""
+        while True:
+            self.lay_down()
+            await asyncio.sleep(SHARE_SECONDS)
 
     def collect(self) -> Iterator[Metric]:
         counts = self._now()

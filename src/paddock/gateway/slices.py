@@ -22,6 +22,8 @@ from paddock.services.limits import (
 
 REACH = 0.3
 """Seconds of its recent use that a process keeps in hand."""
+BUDGET_PARTS = 500
+"""Of a budget a process has at most one part of so many in hand: who is over it already gets nothing back."""
 RENEW_SECONDS = 1.0
 GIVE_SECONDS = 0.05
 """After which what is not needed goes back, not at every look."""
@@ -97,7 +99,8 @@ class Slice:
             weight = 1 - math.exp(-elapsed / _SMOOTHING)
             self.rate += (self.taken / elapsed - self.rate) * weight
             self._measured, self.taken = now, 0
-        return min(int(self.rate * REACH), (self.limit or 0) // SMALL)
+        parts = BUDGET_PARTS if self.kind == BUDGET else SMALL
+        return min(int(self.rate * REACH), (self.limit or 0) // parts)
 
 
 class RateSlice(Slice):
@@ -127,7 +130,7 @@ class RateSlice(Slice):
 
     @property
     def idle(self) -> bool:
-        return not (self._parts or self.back or self.late)
+        return self.limit is None or not (self._parts or self.back or self.late)
 
     def settle(self, tick: int, taken: int, used: int) -> None:
         """What was taken for a request under a tick turned out to be so much."""
@@ -192,10 +195,9 @@ class LeaseSlice(Slice):
         used: not spare; of a budget what requests under way have reserved or cost, and `unwritten`.
         unwritten: of a budget, what requests cost that are over, and are not in the ledger yet.
         spent: of a budget, what the ledger says.
-        short_since: since when nothing more is to be had, as far as it was looked; by `time.monotonic()`.
     """
 
-    __slots__ = ("_answered", "_changed", "_keep", "period", "short_since", "spent", "unwritten", "used")
+    __slots__ = ("_answered", "_keep", "_short_since", "_written", "period", "spent", "unwritten", "used")
 
     def __init__(self, subject: str, kind: str, who: str) -> None:
         super().__init__(subject, kind, who)
@@ -203,14 +205,21 @@ class LeaseSlice(Slice):
         self.used = 0
         self.unwritten = 0
         self.spent = 0
-        self.short_since: float | None = None
-        self._changed = False
+        self._short_since: float | None = None
+        # Since the last ask.
+        self._written = 0
         self._answered = 0.0
         self._keep = 0
 
     @property
     def idle(self) -> bool:
-        return not (self.used or self.spare or self._changed)
+        return not (self.used or (self.limit is not None and (self.spare or self._written)))
+
+    def short_for(self, moment: float) -> float:
+        """Seconds for which every look found nothing more to be had, by `time.monotonic()`."""
+        if self._short_since is None or moment - self._answered > AGO_SECONDS:
+            return 0.0
+        return moment - self._short_since
 
     def use(self, count: int) -> None:
         self.spare -= count
@@ -228,8 +237,8 @@ class LeaseSlice(Slice):
         if cost:
             self.unwritten -= cost
             self.used -= cost
-            # Nothing to use: another row has it now.
-            self._changed = True
+            # Not to be used again: it counts as spent now, and our row has it still.
+            self._written += cost
 
     def ask(self, needed: int, now: float) -> Lease | None:
         """Args:
@@ -238,16 +247,17 @@ class LeaseSlice(Slice):
         if self.limit is None:
             return None
         spare = max(0, self.in_hand(now))
-        more = self._more(now)
+        # Near the end nobody keeps what another one needs.
+        more = max(0, min(self._more(now), self.room // 4))
         since = now - self.looked
         renews = since >= RENEW_SECONDS and not self.idle
-        gives = since >= GIVE_SECONDS and (self._changed or spare > 2 * more)
+        gives = since >= GIVE_SECONDS and (self._written or spare > 2 * more)
         if not (needed > spare or self.wanting or self.spare < 0 or gives or renews):
             return None
         # From here on only that is used which the row surely has.
         kept = min(spare, needed + more)
         self.spare = kept or min(self.spare, 0)
-        self.wanting, self.low, self._changed, self._keep = False, _NEVER, False, more
+        self.wanting, self.low, self._written, self._keep = False, _NEVER, 0, more
         missing = needed + more - kept
         return Lease(
             self.subject,
@@ -264,12 +274,12 @@ class LeaseSlice(Slice):
         moment: the same as `now` by the clock that only goes forward.
         """
         self.looked, self.room, self.spent = now, found.room, found.spent
-        self.spare = found.held - self.used
+        self.spare = found.held - self._written - self.used
         missing = asked.base + asked.wanted - found.held
         if missing <= 0 and (self.spare > 0 or found.room > 0):
-            self.short_since = None
-        elif self.short_since is None or moment - self._answered > AGO_SECONDS:
-            self.short_since = moment
+            self._short_since = None
+        elif self._short_since is None or moment - self._answered > AGO_SECONDS:
+            self._short_since = moment
         self._answered = moment
         self.until = now + LEASE_SECONDS - _MARGIN
         self.low = min(self.spare, self._keep) // 2

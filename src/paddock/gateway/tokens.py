@@ -11,29 +11,31 @@ from typing import Any
 
 JSON = dict[str, Any]
 _KEYS = ("content", "text", "reasoning_content", "reasoning")
-_TOKEN = re.compile(rb'("(?:content|text|reasoning_content|reasoning|arguments)":\s*")[^"]')
+_TOKEN = re.compile(rb'"(?:content|text|reasoning_content|reasoning|arguments)":\s*"[^"]')
 """In a JSON string the quotes would be escaped, so this matches keys only."""
-_QUOTE = ord('"')
+_AT_ONCE = 256
+_LARGE = 4096
 
 
 class Tokens:
-    """Counts tokens in the bytes of whole events, which is a tenth of the cost of parsing them."""
+    """Counts tokens in the bytes of whole events: not before somebody asks, as long as there are few."""
 
-    __slots__ = ("_mark",)
+    __slots__ = ("_counted", "_uncounted")
 
     def __init__(self) -> None:
-        self._mark = b'"content":"'
+        self._counted = 0
+        self._uncounted: list[bytes] = []
 
-    def count(self, data: bytes) -> int:
-        if data.count(b"\n\n") == 1:
-            # The usual read is one event, like the one before.
-            at = data.find(self._mark) + len(self._mark)
-            if at >= len(self._mark) and data[at] != _QUOTE and data.find(self._mark, at) < 0:
-                return 1
-        found: list[bytes] = _TOKEN.findall(data)
-        if found:
-            self._mark = found[-1]
-        return len(found)
+    def add(self, data: bytes) -> None:
+        self._uncounted.append(data)
+        if len(data) > _LARGE or len(self._uncounted) == _AT_ONCE:
+            self.total()
+
+    def total(self) -> int:
+        if self._uncounted:
+            self._counted += sum([len(_TOKEN.findall(data)) for data in self._uncounted])
+            self._uncounted.clear()
+        return self._counted
 
 
 def holds_token(choice: JSON) -> bool:

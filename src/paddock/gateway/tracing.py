@@ -8,6 +8,7 @@ never waits for one. No span has anything of a prompt or of an answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -79,12 +80,18 @@ class Tracer:
 
     async def close(self) -> None:
         """Exports what is not exported, for `CLOSE_SECONDS` at most."""
-        ending = threading.Thread(target=self._processor.shutdown, daemon=True)
-        ending.start()
-        deadline = time.monotonic() + CLOSE_SECONDS
-        while ending.is_alive() and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        if ending.is_alive():
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def end() -> None:
+            self._processor.shutdown()  # type: ignore[no-untyped-call]  # it has no annotations
+            with contextlib.suppress(RuntimeError):  # the loop has ended before
+                loop.call_soon_threadsafe(ended.set)
+
+        threading.Thread(target=end, daemon=True).start()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await ended.wait()
+        except TimeoutError:
             self._exporter.shutdown()
 
     def _server_span(self, request: Request, trace: int, start: int, end: int) -> ReadableSpan:
@@ -126,9 +133,7 @@ class Tracer:
         failed = bool(step.error) and step.error != _ABORTED
         kind = SpanKind.CLIENT if step.name == ENGINE else SpanKind.INTERNAL
         times = at(step.began), at(step.ended)
-        self._processor.on_end(
-            self._span(step.name, context, parent, times, attributes, kind, failed=failed)
-        )
+        self._processor.on_end(self._span(step.name, context, parent, times, attributes, kind, failed=failed))
         if step.first:
             times = at(step.began), at(step.first)
             self._processor.on_end(self._span(FIRST_TOKEN, _context(parent.trace_id), context, times))

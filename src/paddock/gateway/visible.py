@@ -13,6 +13,22 @@ def visible(directory: Directory, key: Key) -> Routes:
     return _Allowed(routes, key) if key.models else routes
 
 
+def require(key: Key, *names: str) -> None:
+    """
+    Args:
+        names: of one model.
+
+    Raises:
+        Forbidden: the key may not ask it.
+    """
+    if not key.may_ask(*names):
+        raise Forbidden(
+            f"the API key {key.name!r} is not for model {names[0]!r}; it is for {', '.join(key.models[:20])}",
+            param="model",
+            code="model_not_allowed",
+        )
+
+
 class _Allowed(Routes):
     """Those of `routes` that the key names."""
 
@@ -34,13 +50,7 @@ class _Allowed(Routes):
             Forbidden: the key may not ask it.
         """
         found = super().resolve(model)
-        if not self._may(found):
-            raise Forbidden(
-                f"the API key {self._key.name!r} is not for model {found.name!r}; it is for"
-                f" {', '.join(self._key.models[:20])}",
-                param="model",
-                code="model_not_allowed",
-            )
+        require(self._key, found.name, found.model, found.id)
         return found
 
     def _may(self, found: Deployment) -> bool:

@@ -15,7 +15,6 @@ import httptools
 from paddock.errors import EngineFailed, EngineLost
 from paddock.inference.gather import LOOK_SECONDS, Gather, LowWater
 
-
 REST_SECONDS = 1.0
 """How long an engine that was told that nobody waits may take to close the connection."""
 

@@ -25,7 +25,7 @@ class Routes:
     """
 
     def __init__(self, deployments: Iterable[Deployment] = (), beyond: Routes | None = None) -> None:
-        self._levels: tuple[Routes, ...] = (self,) if beyond is None else (self, beyond)
+        self._levels: tuple[Routes, ...] = (self,) if beyond is None else (self, *beyond._levels)
         self._by_name: dict[str, Deployment] = {}
         self._by_id: dict[str, Deployment] = {}
         self._by_model: defaultdict[str, dict[str, Deployment]] = defaultdict(dict)

@@ -22,8 +22,8 @@ class Step:
     """Times are of `time.perf_counter()`.
 
     Attributes:
-        name: `queue` (a replica, or its turn on one, was waited for), `wake` (one had to be started) or `engine`
-            (one was asked).
+        name: `queue` (a replica, or a turn on one, was waited for), `wake` (one had to be started) or
+            `engine` (one was asked).
         replica: which one was asked.
         first: when the first of a stream came; 0.0 if nothing was streamed.
         error: the code of what ended it; empty if all went well.

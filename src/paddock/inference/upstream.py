@@ -12,7 +12,7 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-from paddock.errors import EngineLost, EngineTimeout
+from paddock.errors import BudgetSpent, EngineLost, EngineTimeout
 from paddock.inference import timeline
 from paddock.inference.connection import ClosedUnused, Connection, Flow, Pool, Sink
 from paddock.inference.gather import AVAILABLE, Gather
@@ -81,8 +81,8 @@ class Upstream:
         Args:
             gather: how the pieces of a stream may gather, if the engine is one of those that allow it.
 
-        Cancelling the call tells the engine that nobody waits; what it has sent until then goes into `sink`,
-        for which the call may last a second longer. A second cancellation ends it at once.
+        Cancelling the call tells the engine that nobody waits, and so does a sink that has nothing left to pay
+        with; what the engine has sent until then goes into `sink`, for which the call may last a second longer. A second cancellation ends it at once.
 
         Raises:
             EngineFailed: no connection, or it broke before the answer was whole.
@@ -98,7 +98,7 @@ class Upstream:
             len(body),
             body,
         )
-        waits = self.limit is not None and self.in_flight >= self.limit
+        waits = isinstance(self._room, asyncio.Semaphore) and self._room.locked()
         began = time.perf_counter() if waits else 0.0
         async with self._room:
             if waits:
@@ -135,7 +135,7 @@ class Upstream:
             self._sweep()
         try:
             await connection.exchange(data, sink, gather)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, BudgetSpent):
             try:
                 await connection.give_up()
             finally:

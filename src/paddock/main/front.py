@@ -22,19 +22,19 @@ from paddock.gateway.openai.routes import completion_routes
 from paddock.gateway.openai.routes import mounts as openai_mounts
 from paddock.gateway.own import api as own_api
 from paddock.gateway.own.routes import mount as own_mount
+from paddock.gateway.prompt_log import PromptLog
 from paddock.gateway.server import HttpServer
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Deployment, Directory
 from paddock.main.platforms import keys_required
 from paddock.main.process import cancelled
+from paddock.main.tracing import new_tracer
 from paddock.services import census
 from paddock.services.platform import Platform
 from paddock.services.signing import Signer
 from paddock.settings import Settings
 
 log = logging.getLogger("paddock")
-
-SHARE_SECONDS = 1.0
 
 
 def build_gateway(
@@ -57,9 +57,13 @@ def build_gateway(
             own_api.mount(platform, lambda: http.draining),
         ]
     own = own_mount(directory, metrics, lambda: app.refusal, dialects)
-    log_to = AccessLog(sys.stdout) if settings.access_log else None
-    accounts = Accounts(platform, keyring, identity) if platform is not None else None
+    log_to = AccessLog(sys.stdout, as_json=settings.log_format == "json") if settings.access_log else None
+    accounts = Accounts(platform, keyring, identity, metrics) if platform is not None else None
     app = App([*dialects, own], metrics, log_to, keyring, accounts)
+    app.tracer = new_tracer(settings)
+    app.prompts = PromptLog() if settings.log_prompts else None
+    if accounts is not None:
+        accounts.tracer = app.tracer
     http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     return app, http
 
@@ -102,13 +106,7 @@ class Front:
     def share_metrics(self, folder: Path) -> None:
         """From now on /metrics speaks for all processes that share the folder."""
         self.app.metrics.shelf = Shelf(folder, self.identity)
-
-        async def lay_down() -> None:
-            while True:
-                self.app.metrics.lay_down()
-                await asyncio.sleep(SHARE_SECONDS)
-
-        self._sharing = asyncio.create_task(lay_down())
+        self._sharing = asyncio.create_task(self.app.metrics.share())
 
     async def until_served(self, names: Iterable[str]) -> None:
         """Returns once each of these deployments has a replica, or has none until somebody asks."""

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import uvloop
 
@@ -21,14 +22,17 @@ from paddock.control.presence import Presence
 from paddock.control.webhooks.delivering import Delivering
 from paddock.errors import PaddockError, StartupError
 from paddock.gateway.accounts import Accounts
+from paddock.gateway.counts import Shelf
 from paddock.gateway.keyring import Keyring
 from paddock.gateway.llm_engine.batch_rows import LLMEngineRows
+from paddock.gateway.metrics import Metrics
 from paddock.gateway.openai.batch_rows import OpenAIRows
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Deployment, Directory
 from paddock.inference.rows import Rows
 from paddock.main.platforms import open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
+from paddock.main.tracing import check, new_tracer
 from paddock.runners.local import LocalRunner
 from paddock.runners.threads import in_thread
 from paddock.services import adapter_files, files, job_blobs, tuned_files
@@ -101,24 +105,35 @@ class Jobs:
 
 
 class Follower:
-    """Routes and keys kept as the store has them, in a process that answers no requests."""
+    """Routes and keys kept as the store has them, in a process that answers no requests.
 
-    def __init__(self, platform: Platform, attached: Sequence[Deployment], identity: str) -> None:
+    Args:
+        folder: where it lays down what it counts, for those that do.
+    """
+
+    def __init__(
+        self, platform: Platform, attached: Sequence[Deployment], identity: str, folder: Path | None = None
+    ) -> None:
         self.directory = Directory(attached)
         keyring = Keyring()
-        self.accounts = Accounts(platform, keyring, identity)
+        self.metrics = Metrics(self.directory.all)
+        self.accounts = Accounts(platform, keyring, identity, self.metrics)
+        self.accounts.tracer = new_tracer(platform.settings)
         self._sync = Sync(platform, self.directory, identity, platform.settings.workers, keyring)
-        self._syncing: asyncio.Task[None] | None = None
+        if folder is not None:
+            self.metrics.shelf = Shelf(folder, identity)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         await self._sync.catch_up()
-        self._syncing = asyncio.create_task(self._sync.run())
+        self._tasks = [asyncio.create_task(run) for run in (self._sync.run(), self.metrics.share())]
         self.accounts.start()
 
     async def close(self) -> None:
-        if self._syncing is not None:
-            await cancelled(self._syncing)
+        for task in self._tasks:
+            await cancelled(task)
         await self.accounts.close()
+        self.metrics.lay_down()
         await self._sync.close()
 
 
@@ -139,6 +154,7 @@ def work(settings: Settings, attached: Sequence[str], announce: Callable[[str], 
     """
     if not settings.jobs:
         raise StartupError("a worker must run at least one job at once: --jobs 1")
+    check(settings)
     log_to_stderr(settings)
     uvloop.run(_work(settings, attached, announce))
 

@@ -27,7 +27,8 @@ def open_platform(settings: Settings, models: Sequence[str], reserved: Sequence[
         reserved: names of attached servers.
 
     Raises:
-        StartupError: one of them cannot be opened, or a model, `hardware.toml` or `prices.toml` cannot be read.
+        StartupError: one of them cannot be opened, or a model, `hardware.toml` or `prices.toml` cannot be
+            read.
     """
     hardware_file = settings.data_dir / HARDWARE_FILE
     hardware = parse_config(read_toml(hardware_file), str(hardware_file))

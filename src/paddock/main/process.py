@@ -7,15 +7,14 @@ import contextlib
 import logging
 import sys
 
+from paddock.inference.log_lines import Lines
 from paddock.settings import Settings
 
 
 def log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines(as_json=settings.log_format == "json"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     # It reports each file it writes; the progress of a conversion is shown by us.
     logging.getLogger("gguf").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -21,6 +21,7 @@ from paddock.gateway.server import BACKLOG
 from paddock.main.platforms import is_loopback, keys_required, open_platform, open_presence
 from paddock.main.process import cancelled, log_to_stderr
 from paddock.main.starting import Starting
+from paddock.main.tracing import check
 from paddock.main.workers import Workers
 from paddock.runners.local import LocalRunner
 from paddock.runners.threads import in_thread
@@ -50,6 +51,7 @@ def serve(settings: Settings, models: Sequence[str], attached: Sequence[str], an
         StartupError: the port is taken, a model cannot be read, an attached server does not answer.
     """
     keys_required(settings)
+    check(settings)
     log_to_stderr(settings)
     uvloop.run(_Server(settings, models, attached, announce).run())
 
@@ -140,8 +142,9 @@ class _Server:
         if self.front is not None:
             asks = self.front
         else:
-            self.follower = asks = module.Follower(platform, attached, presence.identity)
-            await asks.start()
+            self.follower = follower = module.Follower(platform, attached, presence.identity, presence.folder)
+            await follower.start()
+            asks = follower
         names = [one.name for one in attached]
         self.jobs = module.Jobs(platform, asks.directory, asks.accounts, presence, presence.identity, names)
         self.jobs.start()

@@ -28,4 +28,9 @@ class Limits:
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return self != Limits(budget_period=self.budget_period)
+        return not (
+            self.requests_per_minute is None
+            and self.tokens_per_minute is None
+            and self.concurrent_requests is None
+            and self.budget is None
+        )

@@ -1,4 +1,4 @@
-"""Bodies of Paddock's own routes for keys and projects. What a value must be beyond its type, the verbs say."""
+"""Bodies of Paddock's own routes for keys and projects. What a value must be beyond its type, verbs say."""
 
 # No `from __future__ import annotations` here: pydantic would have to evaluate each one at import.
 from pydantic import BaseModel, ConfigDict, Field

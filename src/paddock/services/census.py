@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,7 +13,8 @@ from paddock.store.tables import DeploymentRow, HardwareLeaseRow, JobRow, Replic
 from paddock.store.webhook_tables import DeliveryRow
 
 
-class JobCount(NamedTuple):
+@dataclass(frozen=True)
+class JobCount:
     """
     Attributes:
         count: jobs.

@@ -1,11 +1,11 @@
 """Limits that hold across gateway processes: what each of them takes, and may take, stands in the ledger.
 
 A limit per minute is a sliding window: a process takes a slice, which is stamped with a tick, and uses it at
-once or within `Window.life`; what it does not use it gives back under that tick. What was taken within a window
-and the life of a slice never exceeds the limit, so neither does what was used within any window.
+once or within `Window.life`; what it does not use it gives back under that tick. What was taken within a
+window and the life of a slice never exceeds the limit, so neither does what was used within any window.
 
-A limit on what there is at once is leased: each process has a row that says how much it holds, and that ends by
-itself when the process does not renew it.
+A limit on what there is at once is leased: each process has a row that says how much it holds, and that ends
+by itself when the process does not renew it.
 """
 
 from __future__ import annotations
@@ -51,19 +51,20 @@ class Window:
 
     @property
     def life(self) -> float:
-        """Seconds for which a slice of a limit that is not small may be used."""
+        """Seconds for which a slice may be used; of a small limit at once, which takes a moment too."""
         return self.seconds / 120
 
     def tick(self, now: float) -> int:
         return math.floor(now * TICKS / self.seconds)
 
-    def ticks_back(self, limit: int) -> int:
+    @property
+    def ticks_back(self) -> int:
         """What was taken up to so many ticks ago counts."""
-        return TICKS + 1 + (0 if limit < SMALL else TICKS // 120)
+        return TICKS + 1 + TICKS // 120
 
-    def leaves_at(self, tick: int, limit: int) -> float:
+    def leaves_at(self, tick: int) -> float:
         """When what was taken under a tick counts no more."""
-        return (tick + self.ticks_back(limit)) * self.seconds / TICKS
+        return (tick + self.ticks_back) * self.seconds / TICKS
 
 
 class Take(NamedTuple):
@@ -154,11 +155,11 @@ def exchange(
         for one, found in zip(leases, leased, strict=True)
     ]
     columns = ("subject", "kind", "holder", "held", "expires_at")
-    insert_rows(session, "limit_leases", columns, sorted(rows), _SET)
+    insert_rows(session, LimitLeaseRow.__table__, columns, sorted(rows), _SET)
     return taken, leased
 
 
-def frees_at(rows: Sequence[tuple[int, int]], missing: int, window: Window, limit: int) -> float:
+def frees_at(rows: Sequence[tuple[int, int]], missing: int, window: Window) -> float:
     """When so much more has left the window, in seconds since 1970.
 
     Args:
@@ -167,8 +168,8 @@ def frees_at(rows: Sequence[tuple[int, int]], missing: int, window: Window, limi
     for tick, count in rows:
         missing -= count
         if missing <= 0:
-            return window.leaves_at(tick, limit)
-    return window.leaves_at(rows[-1][0], limit) if rows else 0.0
+            return window.leaves_at(tick)
+    return window.leaves_at(rows[-1][0]) if rows else 0.0
 
 
 def leave(session: WriteSession, holder: str) -> None:
@@ -178,7 +179,7 @@ def leave(session: WriteSession, holder: str) -> None:
 
 def clear(session: WriteSession, now: float, window: Window) -> None:
     """Forgets what counts no more."""
-    oldest = window.tick(now) - window.ticks_back(SMALL) - 1
+    oldest = window.tick(now) - window.ticks_back - 1
     session.execute(delete(LimitWindowRow).where(LimitWindowRow.tick < oldest))
     session.execute(delete(LimitLeaseRow).where(LimitLeaseRow.expires_at < now - LEASE_SECONDS))
 
@@ -186,11 +187,11 @@ def clear(session: WriteSession, now: float, window: Window) -> None:
 def _add(session: WriteSession, changes: Sequence[tuple[Take, int, int]]) -> None:
     # In one order in every process, as the rows are locked in it.
     rows = sorted((one.subject, one.kind, tick, count) for one, tick, count in changes)
-    insert_rows(session, "limit_windows", ("subject", "kind", "tick", "taken"), rows, _ADD)
+    insert_rows(session, LimitWindowRow.__table__, ("subject", "kind", "tick", "taken"), rows, _ADD)
 
 
 def _take(session: Session, one: Take, tick: int, window: Window) -> Taken:
-    oldest = tick - window.ticks_back(one.limit)
+    oldest = tick - window.ticks_back
     counts = (
         LimitWindowRow.subject == one.subject,
         LimitWindowRow.kind == one.kind,

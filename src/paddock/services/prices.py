@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ _MOST = 10**6
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """In billionths of the currency (`NANO`) for a million tokens, so that sums of whole numbers are exact."""
+    """In billionths of the currency (`NANO`) for a million tokens: whole numbers, whose sums are exact."""
 
     prompt: int = 0
     cached_prompt: int = 0
@@ -98,10 +97,9 @@ def _read(name: str, table: Any, where: str) -> Price:
 
 
 def _amount(value: Any, what: str) -> int:
-    # True is a number to Python.
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not 0 <= value <= _MOST:
-        raise StartupError(
-            f"{what} must be the price of a million tokens, a number from 0 to {_MOST:,}, not {value!r}"
-        )
-    return round(value * NANO)
+    # True is a number to Python, and what is no number at all is in no range.
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST:
+        return round(value * NANO)
+    raise StartupError(
+        f"{what} must be the price of a million tokens, a number from 0 to {_MOST:,}, not {value!r}"
+    )

@@ -178,7 +178,7 @@ def _sqlite(url: Any) -> Engine:
         path.touch(mode=0o600)
     except OSError as error:
         raise StartupError(
-            f"cannot write the store {path}: {error.strerror or error}; choose another --data-dir"
+            f"cannot write the database {path}: {error.strerror or error}; choose another --data-dir"
         ) from error
     engine = create_engine(
         url, pool_size=THREADS, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}

@@ -36,6 +36,6 @@ class Ledger(Database):
             await flush()
 
 
-def ledger_url(data_dir: Path, database_url: str) -> str:
-    """Where the ledger is, beside a store at `database_url`, or in the data folder if that is empty."""
+def ledger_url(data_dir: Path, database_url: str | None) -> str:
+    """Where the ledger is, beside a store at `database_url`, or in the data folder if there is none."""
     return database_url or f"sqlite:///{data_dir / FILE}"

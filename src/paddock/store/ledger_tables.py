@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# Texts come in the order of time and not in that of their letters: with a number as its key a table only grows
-# at its end. SQLite numbers rows by itself only in a column of type INTEGER.
+# Ids are random, and a table with one as its key grows everywhere; with a number it grows at its end only.
+# SQLite numbers rows by itself only in a column of type INTEGER.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -60,7 +60,7 @@ class BatchRow(LedgerBase):
 
 
 class SumRow(LedgerBase):
-    """What requests and instances of an hour or a day (of UTC) come to. Written with them, in one transaction.
+    """What requests and instances of an hour or a day of UTC come to. Written with them, in one transaction.
 
     Attributes:
         span: 3600 or 86400.

@@ -147,13 +147,15 @@ class TestEnds:
     def test_expires_while_it_is_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ring = keyring(dataclasses.replace(ANN, expires_at=time.time() + 60))
         assert find(ring, x_api_key=b"paddock_new").id == "key-ann"
-        monkeypatch.setattr("time.time", lambda now=time.time(): now + 61)
+        later = time.time() + 61
+        monkeypatch.setattr("time.time", lambda: later)
         assert refused(ring, x_api_key=b"paddock_new").code == "api_key_expired"
 
     def test_the_secret_before_works_for_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ring = keyring(dataclasses.replace(ANN, previous_until=time.time() + 60), old=OLD)
         assert find(ring, x_api_key=b"paddock_old").id == find(ring, x_api_key=b"paddock_new").id == "key-ann"
-        monkeypatch.setattr("time.time", lambda now=time.time(): now + 61)
+        later = time.time() + 61
+        monkeypatch.setattr("time.time", lambda: later)
         assert "rotated" in refused(ring, x_api_key=b"paddock_old").message
         assert find(ring, x_api_key=b"paddock_new").id == "key-ann"
 

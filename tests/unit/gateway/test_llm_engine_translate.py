@@ -131,7 +131,10 @@ class TestCreate:
         [
             {"high_priority": True, "prewarm": True, "optimize_costs": True, "billing_tags": {"a": 1}},
             {"default_callback_url": "https://example.com/x", "post_inference_hooks": []},
-            {"default_callback_url": "https://example.com/x", "post_inference_hooks": ["callback", "billing"]},
+            {
+                "default_callback_url": "https://example.com/x",
+                "post_inference_hooks": ["callback", "billing"],
+            },
             {"default_callback_auth": {"kind": "basic", "username": "u", "password": "p"}},
             {"storage": "40Gi", "public_inference": False, "inference_framework": "tensorrt_llm"},
             {"enforce_eager": True, "gpu_memory_utilization": 0.9, "enable_prefix_caching": True},

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+import paddock
 from paddock.errors import StoreFailed
 from paddock.gateway.counts import GONE_SECONDS, Counts, Histogram, Shelf
+from paddock.gateway.families import families
 from paddock.gateway.http import Record
 from paddock.gateway.metrics import Metrics
 from paddock.inference.deployment import Deployment, Replica
@@ -20,6 +25,8 @@ from paddock.schemas.limits import NANO
 from paddock.services.census import Census, JobCount
 from paddock.services.hardware import HardwareConfig, TypeConfig
 
+DOCUMENTATION = Path("docs/metrics.md")
+DASHBOARD = Path(paddock.__file__).parent / "bundled" / "grafana" / "paddock.json"
 CENSUS = Census(
     {("foal", "ready", "CPU_2"): 2, ("foal", "loading", "CPU_2"): 1, ("foal", "draining", "CPU_1"): 1},
     {
@@ -202,3 +209,60 @@ class TestShelf:
         shelf.lay_down(Counts(in_flight={"dep-1": 1}))
         total = shelf.all()
         assert (total.in_flight, total.tokens) == ({"dep-1": 1}, {"foal": [1, 0, 0]})
+
+
+def told() -> list[Metric]:
+    return list(families(Counts(), (), Census(), HardwareConfig()))
+
+
+def full_name(family: Metric) -> str:
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+class TestDocumentation:
+    def test_the_page_has_every_metric_with_its_labels(self) -> None:
+        rows = re.findall(r"^\| `(paddock_\w+)` \| (\w+) \| (.*?) \|", DOCUMENTATION.read_text("utf-8"), re.M)
+        assert rows == [
+            (full_name(family), family.type, ", ".join(f"`{label}`" for label in family._labelnames))  # type: ignore[attr-defined]
+            for family in told()
+        ]
+
+
+class TestDashboard:
+    dashboard: Any = json.loads(DASHBOARD.read_text("utf-8"))
+
+    def expressions(self) -> Iterator[str]:
+        yield from (one["definition"] for one in self.dashboard["templating"]["list"])
+        for panel in self.dashboard["panels"]:
+            yield from (target["expr"] for target in panel["targets"])
+
+    def test_it_asks_only_for_what_there_is_and_by_labels_that_it_has(self) -> None:
+        known: dict[str, set[str]] = {}
+        for family in told():
+            labels = set(family._labelnames)  # type: ignore[attr-defined]
+            name = full_name(family)
+            known[f"{name}_bucket" if family.type == "histogram" else name] = labels
+        used = set()
+        for expression in self.expressions():
+            names = re.findall(r"paddock_\w+", expression)
+            assert names
+            used.update(names)
+            labels = set(re.findall(r"(\w+)=~?\"", expression))
+            for group in re.findall(r"by \(([\w, ]+)\)", expression):
+                labels |= set(group.split(", "))
+            for name in names:
+                assert labels <= known[name] | {"le"}, expression
+        assert used == known.keys()
+
+    def test_panels_lie_beside_each_other_on_one_data_source(self) -> None:
+        cells = set()
+        for panel in self.dashboard["panels"]:
+            place = panel["gridPos"]
+            assert place["x"] + place["w"] <= 24
+            covered = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+            assert not cells & covered
+            cells |= covered
+            sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
+            assert {one["uid"] for one in sources} == {"${DS_PROMETHEUS}"}
+        assert len({panel["id"] for panel in self.dashboard["panels"]}) == len(self.dashboard["panels"])
+        assert [one["name"] for one in self.dashboard["__inputs"]] == ["DS_PROMETHEUS"]

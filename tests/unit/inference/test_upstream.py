@@ -71,6 +71,28 @@ class TestReuse:
             await eventually(lambda: bool(engine.left))
             assert not up.in_flight
 
+    async def test_a_second_cancellation_ends_it_at_once(self) -> None:
+        left = asyncio.Event()
+
+        async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            left.set()
+            await asyncio.sleep(0.2)
+            writer.close()
+
+        async with await asyncio.start_server(deaf, "127.0.0.1", 0) as server:
+            up = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", None, 10)
+            asking = asyncio.ensure_future(ask(up))
+            await eventually(lambda: up.in_flight == 1)
+            asking.cancel()
+            await left.wait()
+            assert up.in_flight == 1
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(asyncio.shield(asking), 0.1)
+            assert not up.in_flight
+            await asyncio.sleep(0.25)
+
     async def test_close_ends_what_is_in_flight_with_an_error(self) -> None:
         async def half(writer: asyncio.StreamWriter, body: object) -> None:
             writer.write(WHOLE[:-3])

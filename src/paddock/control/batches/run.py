@@ -13,6 +13,7 @@ from paddock.control.batches.place import Place
 from paddock.control.batches.traffic import Traffic
 from paddock.errors import BudgetSpent, EngineLost, Fenced, JobFailed, PaddockError, RateLimited, Unavailable
 from paddock.inference.deployment import Deployment, in_background
+from paddock.inference.log_lines import outline
 from paddock.inference.rows import Answer, Rows
 
 log = logging.getLogger(__name__)
@@ -148,6 +149,6 @@ class Run:
             except PaddockError as error:
                 return self._rows.error(self._spec, row, number, error)
             except Exception as error:
-                log.exception("row %d of a batch failed", number)
+                log.error("row %d of a batch failed: %s", number, outline(error))
                 bug = PaddockError(f"an error inside Paddock ({type(error).__name__}); its log tells more")
                 return self._rows.error(self._spec, row, number, bug)

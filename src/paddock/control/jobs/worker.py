@@ -14,6 +14,7 @@ from typing import Any
 from paddock.control.jobs.shift import Kind, Shift
 from paddock.control.presence import Presence
 from paddock.errors import Fenced, JobFailed, PaddockError, StoreFailed
+from paddock.inference.log_lines import outline
 from paddock.services import work
 from paddock.services.platform import Platform
 from paddock.services.work import Ending, Held, Offer
@@ -153,7 +154,7 @@ class Worker:
         except PaddockError as error:
             return Ending("failed", error.message)
         except Exception as error:
-            log.exception("a job failed")
+            log.error("a job failed: %s", outline(error))
             return Ending("failed", f"an error inside Paddock ({type(error).__name__}); its log tells more")
 
     async def _guard(

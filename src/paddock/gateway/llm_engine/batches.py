@@ -15,7 +15,7 @@ from paddock.gateway.llm_engine.batch_views import view
 from paddock.gateway.llm_engine.batch_wish import Wished, check_content, refuse_unknown, wished
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.validate import parse_whole
-from paddock.gateway.visible import visible
+from paddock.gateway.visible import require, visible
 from paddock.inference.routing import Directory
 from paddock.schemas.jobs import Dialect, Job
 from paddock.schemas.llm_engine import (
@@ -187,6 +187,7 @@ class _Version:
                 planned = await in_thread(lambda: plan_wish(self._platform, known, asked, tuned))
         except ModelNotFound as error:
             raise InvalidRequest(f"{_MODEL}: {error.message}", param=_MODEL, code=error.code) from None
+        require(key, planned.model)
         if not planned.facts["generates"]:
             raise UnsupportedParameter(f"{_MODEL}: {planned.model!r} makes embeddings only", param=_MODEL)
         return ""

@@ -75,7 +75,7 @@ async def complete(request: Request, routes: Routes) -> Response:
         raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
     answered = {"request_id": request.id, "output": said}
     if callbacks.wanted(deployment):
-        await callbacks.tell(request, deployment, lambda: answered)
+        await callbacks.tell(request, deployment, answered)
     return Response(orjson.dumps(answered))
 
 
@@ -101,7 +101,7 @@ async def stream(request: Request, routes: Routes) -> None:
         )
         finish_stream(request, outcome.first, outcome.error)
         if heard is not None and outcome.error is None:
-            await callbacks.tell(request, deployment, lambda: _whole(request, body, heard))
+            callbacks.tell_soon(request, deployment, lambda: _whole(request, body, heard))
     except EngineRefused as error:
         raise refused(error, "prompt") from None
     finally:

@@ -30,8 +30,8 @@ def check_hooks(given: JSON) -> None:
         return
     if auth["kind"] != "basic":
         raise UnsupportedParameter(
-            'default_callback_auth must be {"kind": "basic", "username": ..., "password": ...}: no callback is'
-            f" made with a certificate of its own ({auth['kind']})",
+            'default_callback_auth must be {"kind": "basic", "username": ..., "password": ...}: callbacks'
+            f" have no certificates of their own ({auth['kind']})",
             param="default_callback_auth",
         )
     if ":" in auth["username"]:

@@ -9,9 +9,11 @@ import orjson
 
 from paddock.errors import InvalidRequest, ModelNotFound, NotFound, UnsupportedParameter
 from paddock.gateway.openai.batch_rows import EMBEDDINGS
+from paddock.gateway.visible import require
 from paddock.inference.routing import Routes
 from paddock.schemas.files import File
 from paddock.services import files, tuned_models
+from paddock.services.keys import Key
 from paddock.services.platform import Platform, in_thread
 from paddock.services.wishes import facts_of
 
@@ -33,7 +35,7 @@ class Found:
 
 
 async def check_input(
-    platform: Platform, project: str, routes: Routes, identity: str, endpoint: str
+    platform: Platform, key: Key, routes: Routes, identity: str, endpoint: str
 ) -> Found:
     """
     Raises:
@@ -41,7 +43,7 @@ async def check_input(
             names the field.
     """
     try:
-        file = await files.get(platform, project, identity)
+        file = await files.get(platform, key.project, identity)
         if not file.bytes:
             raise InvalidRequest(f"{FIELD}: file {file.id} is empty", param=FIELD, code="empty_file")
         if file.characters is None:
@@ -53,7 +55,7 @@ async def check_input(
         model = await _first_model(platform, file)
     except NotFound as error:
         raise missing(error) from None
-    return await _check_model(platform, project, routes, model, endpoint) if model else Found()
+    return await _check_model(platform, key, routes, model, endpoint) if model else Found()
 
 
 def missing(error: NotFound) -> InvalidRequest:
@@ -77,11 +79,11 @@ async def _first_model(platform: Platform, file: File) -> str:
     return model if isinstance(model, str) else ""
 
 
-async def _check_model(platform: Platform, project: str, routes: Routes, model: str, endpoint: str) -> Found:
+async def _check_model(platform: Platform, key: Key, routes: Routes, model: str, endpoint: str) -> Found:
     try:
         deployment = routes.resolve(model)
     except ModelNotFound:
-        return await _check_known(platform, project, model, endpoint)
+        return await _check_known(platform, key, model, endpoint)
     except InvalidRequest as error:
         raise _refusal(error.message, error.code) from None
     if deployment.stopped:
@@ -93,15 +95,16 @@ async def _check_model(platform: Platform, project: str, routes: Routes, model: 
     return Found(model, deployment.name if deployment.engine == "attached" else "")
 
 
-async def _check_known(platform: Platform, project: str, model: str, endpoint: str) -> Found:
+async def _check_known(platform: Platform, key: Key, model: str, endpoint: str) -> Found:
     """One that is not served is brought up for the batch."""
     try:
-        tuned = await platform.store.read(lambda session: tuned_models.known(session, project))
+        tuned = await platform.store.read(lambda session: tuned_models.known(session, key.project))
         facts = await in_thread(lambda: facts_of(platform, model, tuned))
     except ModelNotFound:
         return Found()  # A fault of the input, which is told as such once it is read.
     except InvalidRequest as error:
         raise _refusal(error.message, error.code) from None
+    require(key, facts.name)
     embeds = facts.embeds or bool(platform.settings.embeddings)
     _check_able(facts.name, endpoint, generates=facts.generates, embeds=embeds)
     return Found(model)

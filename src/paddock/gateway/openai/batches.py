@@ -68,7 +68,7 @@ def batch_routes(platform: Platform, directory: Directory) -> list[Route]:
         asked = parse_whole(_CREATE, request.body)
         hours = window_hours(asked.completion_window)
         found = await check_input(
-            platform, request.project, visible(directory, request.key), asked.input_file_id, asked.endpoint
+            platform, request.key, visible(directory, request.key), asked.input_file_id, asked.endpoint
         )
         spec = BatchSpec(
             input_kind="file",

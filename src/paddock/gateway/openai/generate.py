@@ -50,7 +50,7 @@ async def generate(
             return None
         response = await exchange.answer()
         if callbacks.wanted(deployment):
-            await callbacks.tell(request, deployment, lambda: orjson.loads(response.body))
+            await callbacks.tell(request, deployment, orjson.loads(response.body))
         return response
     except EngineRefused as error:
         raise refused(error, "messages" if chat else "prompt") from None
@@ -142,7 +142,7 @@ class _Exchange:
                     self._heard(self._metered(translator, [translator])),
                 )
                 finish_stream(self.request, outcome.first, outcome.error)
-                await self._call_back(outcome.error)
+                self._call_back(outcome.error)
             finally:
                 self._count_parts([translator])
             return
@@ -224,7 +224,7 @@ class _Exchange:
             {**shell, "model": self.deployment.name, "choices": [], "usage": wanted} if wanted else None,
         )
         finish_stream(self.request, merged.first, error)
-        await self._call_back(error)
+        self._call_back(error)
 
     def _last_usage(self, translators: Sequence[Rewritten]) -> Callable[[], JSON | None]:
         """Of several parts only the one that ends last tells the usage, and that of all."""
@@ -250,7 +250,7 @@ class _Exchange:
         connection.end_stream()
         finish_stream(self.request, time.perf_counter(), None)
         if callbacks.wanted(self.deployment):
-            await callbacks.tell(self.request, self.deployment, lambda: self._shape(answer))
+            callbacks.tell_soon(self.request, self.deployment, lambda: self._shape(answer))
 
     def _metered(self, translator: Relayed | Rewritten, parts: Sequence[Relayed | Rewritten]) -> Translator:
         if self.request.hold is None:
@@ -265,9 +265,9 @@ class _Exchange:
         self.heard.append(Heard(translator, chat=self.chat))
         return self.heard[-1]
 
-    async def _call_back(self, error: PaddockError | None) -> None:
+    def _call_back(self, error: PaddockError | None) -> None:
         if self.heard and error is None:
-            await callbacks.tell(self.request, self.deployment, self._whole)
+            callbacks.tell_soon(self.request, self.deployment, self._whole)
 
     def _whole(self) -> JSON:
         """The streamed answer as it would have been in one piece."""

@@ -33,22 +33,25 @@ class Relayed:
     Attributes:
         usage: the engine's usage object, once it came.
         prompt_tokens: length of the prompt, if the engine tells before the first token.
-        pieces: tokens that came.
     """
 
     def __init__(self, include_usage: bool, rename: tuple[str, str] | None = None) -> None:
         self._include_usage = include_usage
         self._rename = _renaming(*rename) if rename else None
-        self._tokens = Tokens()
         self.restart()
 
     def restart(self) -> None:
         self.usage: JSON | None = None
         self.prompt_tokens = 0
-        self.pieces = 0
+        self._tokens = Tokens()
         self._rest = b""
         self._last = b""
         self._done = False
+
+    @property
+    def pieces(self) -> int:
+        """Tokens that came."""
+        return self._tokens.total()
 
     def feed(self, data: bytes) -> bytes:
         if self._rest:
@@ -63,7 +66,7 @@ class Relayed:
                 self._rest = data
                 return b""
             data, self._rest = data[:end], data[end:]
-        self.pieces += self._tokens.count(data)
+        self._tokens.add(data)
         if _is_marked(data):
             events = data.split(b"\n\n")[:-1]
             data = b"".join([self._look(event) if _is_marked(event) else event + b"\n\n" for event in events])

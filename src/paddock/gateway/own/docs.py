@@ -11,8 +11,13 @@ from jinja2 import Environment, PackageLoader
 from pydantic import TypeAdapter
 
 from paddock import __version__
-from paddock.gateway.app import Mount, Route
+from paddock.gateway.app import ANY_KEY, PUBLIC, Mount, Route
 
+_SECURITY: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic", "description": "The key as the user's name."},
+    "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
 _NAME = re.compile(r"\{(\w+)\}")
 
 
@@ -29,7 +34,9 @@ def openapi(mounts: Sequence[Mount]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Paddock", "version": __version__},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
+        # One of them, or none where the server asks for no key.
+        "security": [*({name: []} for name in _SECURITY), {}],
     }
 
 
@@ -85,6 +92,10 @@ def _operation(mount: Mount, route: Route, schemas: dict[str, Any]) -> dict[str,
         "tags": [mount.title],
         "responses": {"2XX": answer, "default": {"description": "An error in the dialect's shape"}},
     }
+    if route.needs == PUBLIC:
+        operation["security"] = []
+    elif route.needs != ANY_KEY:
+        operation["description"] = f"Needs a key with the scope `{route.needs}`, where keys are asked for."
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _NAME.findall(mount.prefix + route.pattern)

@@ -113,7 +113,11 @@ _INSTANCES = (
 
 
 def _found(session: Session, query: Select[Any]) -> dict[str, Instance]:
-    return {row[0]: Instance(*row[:-1], _billing_interval(row[-1])) for row in session.execute(query)}
+    found = {}
+    for *values, details in session.execute(query):
+        one = Instance(*[*values, _billing_interval(details)])
+        found[one.replica_id] = one
+    return found
 
 
 def _billing_interval(details: dict[str, Any]) -> str:

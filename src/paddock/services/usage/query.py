@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
+from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session
 
 from paddock.errors import InvalidRequest
 from paddock.services.usage.record import DAY, GROUPS, HOUR, MEASURES
 from paddock.store.ledger_tables import InstanceRow, RequestRow, SumRow
 
-FIELDS = (*GROUPS, "day", "hour")
+_TIMES = ("day", "hour")
+FIELDS = (*GROUPS, *_TIMES)
 FOREVER = 253_402_300_800
 """The end of the year 9999."""
 MOST_GROUPS = 100_000
@@ -68,13 +70,17 @@ def query(session: Session, question: Question) -> Answer:
         InvalidRequest: there are more groups than anybody reads.
     """
     found: dict[tuple[str, ...], list[int]] = {}
+    fields = len(question.group_by)
     for piece in pieces(question.start, question.end, days="hour" not in question.group_by):
         for statement in _statements(piece, question):
-            for *group, start, requests, prompt, cached, said, cost, seconds in session.execute(statement):
-                names = _names(question.group_by, group, int(start))
-                known = found.setdefault(names, [0] * len(MEASURES))
-                for place, more in enumerate((requests, prompt, cached, said, cost, seconds)):
-                    known[place] += int(more or 0)
+            for row in session.execute(statement):
+                measures = [int(value or 0) for value in row[fields:]]
+                if not any(measures):
+                    # The sum of no rows at all.
+                    continue
+                names = _names(question.group_by, row[:fields])
+                known = found.get(names)
+                found[names] = [a + b for a, b in zip(known, measures, strict=True)] if known else measures
             if len(found) > MOST_GROUPS:
                 raise InvalidRequest(
                     f"these are more than {MOST_GROUPS:,} groups; ask for less time or for fewer fields",
@@ -109,13 +115,10 @@ def pieces(start: float, end: float, *, days: bool) -> Iterator[Piece]:
 
 
 def _statements(piece: Piece, question: Question) -> list[Select[Any]]:
-    """What gives of a piece the groups, the begin of their hours or days, and the measures."""
+    """What gives of a piece the groups, with the begin of hours and days for themselves, and the measures."""
     if piece.span:
-        start: ColumnElement[Any] = SumRow.start
-        if "hour" not in question.group_by:
-            start = start - start % DAY if "day" in question.group_by else literal(0)
         measures = [func.sum(getattr(SumRow, name)) for name in MEASURES]
-        statement = _select(SumRow, question, start, measures).where(
+        statement = _select(SumRow, question, SumRow.start, measures).where(
             SumRow.span == piece.span, SumRow.start >= piece.start, SumRow.start < piece.end
         )
         return [statement]
@@ -133,15 +136,14 @@ def _statements(piece: Piece, question: Question) -> list[Select[Any]]:
     ]
 
 
-def _select(
-    table: Any, question: Question, start: ColumnElement[Any], measures: Sequence[Any]
-) -> Select[Any]:
+def _select(table: Any, question: Question, start: Any, measures: Sequence[Any]) -> Select[Any]:
     # An instance has neither an adapter nor an outcome.
-    names = [name for name in question.group_by if name in GROUPS]
-    by = [getattr(table, name, _EMPTY).label(f"by_{name}") for name in names]
-    statement = select(*by, start.label("by_start"), *measures).group_by(
-        *(f"by_{name}" for name in names), "by_start"
-    )
+    times = {"day": start - start % DAY, "hour": start}
+    by = [
+        (times[name] if name in times else getattr(table, name, _EMPTY)).label(f"by_{name}")
+        for name in question.group_by
+    ]
+    statement = select(*by, *measures).group_by(*(one.name for one in by))
     for name in ("project", "key", "model"):
         value = getattr(question, name)
         if value is not None:
@@ -149,11 +151,16 @@ def _select(
     return statement.limit(MOST_GROUPS + 1)
 
 
-def _names(group_by: Sequence[str], group: Sequence[str], start: int) -> tuple[str, ...]:
-    values = iter(group)
-    return tuple(next(values) if name in GROUPS else _moment(name, start) for name in group_by)
+def _names(group_by: Sequence[str], values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(
+        [
+            _moment(name, value) if name in _TIMES else value
+            for name, value in zip(group_by, values, strict=True)
+        ]
+    )
 
 
+@functools.lru_cache(10_000)
 def _moment(name: str, start: int) -> str:
     form = "%Y-%m-%d" if name == "day" else "%Y-%m-%dT%H:00:00Z"
     return time.strftime(form, time.gmtime(start))

@@ -7,9 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from paddock.schemas.usage import Entry
@@ -27,6 +25,13 @@ _ADD = (
     + ", ".join(f"{name} = usage_sums.{name} + excluded.{name}" for name in MEASURES)
 )  # fmt: skip
 _SPEND = "ON CONFLICT (subject, period) DO UPDATE SET cost = usage_spent.cost + excluded.cost"
+_UNLESS_THERE = 'ON CONFLICT DO NOTHING RETURNING "replica_id", "start"'
+# In words that both databases know: to import what SQLAlchemy has for each takes a tenth of a second.
+_ADVANCE = text(
+    "INSERT INTO usage_batches (writer, number, at) VALUES (:writer, :number, :at)"
+    " ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at"
+    " WHERE usage_batches.number < excluded.number RETURNING number"
+)
 _WRITERS_KEPT = 30 * DAY
 
 Group = tuple[int, str, str, str, str, str, str]
@@ -77,11 +82,7 @@ def record_instances(session: WriteSession, intervals: Sequence[Interval]) -> in
     """Writes those that are not there yet, by replica and start. Returns how many."""
     if not intervals:
         return 0
-    insert = sqlite_insert if _dialect(session) == "sqlite" else postgresql_insert
-    statement = (
-        insert(InstanceRow).on_conflict_do_nothing().returning(InstanceRow.replica_id, InstanceRow.start)
-    )
-    written = {tuple(row) for row in session.execute(statement, [one._asdict() for one in intervals])}
+    written = set(insert_rows(session, InstanceRow.__table__, Interval._fields, intervals, _UNLESS_THERE))
     sums: Sums = {}
     spent: dict[tuple[str, str], int] = {}
     for one in intervals:
@@ -154,14 +155,7 @@ def _is_new(session: WriteSession, batch: Batch) -> bool:
     now = time.time()
     if batch.number == 1:
         session.execute(delete(BatchRow).where(BatchRow.at < now - _WRITERS_KEPT))
-    insert = sqlite_insert if _dialect(session) == "sqlite" else postgresql_insert
-    statement = insert(BatchRow).values(writer=batch.writer, number=batch.number, at=now)
-    newer = statement.on_conflict_do_update(
-        index_elements=[BatchRow.writer],
-        set_={"number": batch.number, "at": now},
-        where=BatchRow.number < batch.number,
-    ).returning(BatchRow.number)
-    return session.scalar(newer) is not None
+    return session.scalar(_ADVANCE, {**batch._asdict(), "at": now}) is not None
 
 
 def _add(session: WriteSession, sums: Sums, also: Mapping[tuple[str, str], int] | None = None) -> None:
@@ -182,7 +176,3 @@ def _add(session: WriteSession, sums: Sums, also: Mapping[tuple[str, str], int] 
     insert_rows(session, SumRow.__table__, (*_SUM_KEY, *MEASURES), rows, _ADD)
     costs = [(*subject, cost) for subject, cost in sorted(spent.items()) if cost]
     insert_rows(session, SpentRow.__table__, ("subject", "period", "cost"), costs, _SPEND)
-
-
-def _dialect(session: Session) -> str:
-    return session.connection().dialect.name

@@ -30,7 +30,7 @@ CALLBACK = "callback"
 {"url", "username", "password"}, the latter two None if none are wanted."""
 DELAYS = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
 """Seconds from each failed try to the next: after more than a day it is given up."""
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 20.0
 """How long who takes a message up may be at it; longer than a try takes."""
 KEPT_SECONDS = 7 * 86_400.0
 """How long it can be seen what became of a message."""
