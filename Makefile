@@ -68,6 +68,7 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.adapters
 	$(BIN)/python -m bench.files
 	$(BIN)/python -m bench.usage
+	$(BIN)/python -m bench.limits
 	$(BIN)/python -m bench.accounting
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m bench.ledger_kills

@@ -74,7 +74,7 @@ def summed(found: Sequence[Row]) -> dict[str, Sums]:
         for name in (row.key, "total"):
             known = sums.get(name, Sums())
             more = (1, row.prompt, row.completion, row.cost)
-            sums[name] = Sums(*(before + after for before, after in zip(known, more, strict=True)))
+            sums[name] = Sums._make(before + after for before, after in zip(known, more, strict=True))
     return sums
 
 

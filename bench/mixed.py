@@ -130,7 +130,7 @@ class Mix:
         asked.id, asked.status = head(got)
         if probe.is_whole(got):
             asked.ended_at = time.time()
-            _read(asked, probe.parsed(bytes(got)))
+            read(asked, probe.parsed(bytes(got)))
         elif not self._lasting:
             asked.problem = f"its answer broke off after {len(got)} bytes"
 
@@ -157,7 +157,7 @@ def _request(kind: str, number: int, secret: str, *, text: bool) -> bytes:
     return probe.post(path, json.dumps(fields).encode(), {"Authorization": f"Bearer {secret}"})
 
 
-def _read(asked: Asked, answer: probe.Answer) -> None:
+def read(asked: Asked, answer: probe.Answer) -> None:
     """What a whole answer says that it used."""
     wanted = STATUS.get(asked.kind, 200)
     if answer.status != wanted or len(asked.id) != 32:

@@ -81,8 +81,9 @@ class Upstream:
         Args:
             gather: how the pieces of a stream may gather, if the engine is one of those that allow it.
 
-        Cancelling the call tells the engine that nobody waits, and so does a sink that has nothing left to pay
-        with; what the engine has sent until then goes into `sink`, for which the call may last a second longer. A second cancellation ends it at once.
+        Cancelling the call tells the engine that nobody waits, and so does a sink that has nothing left to
+        pay with; what the engine has sent until then goes into `sink`, for which the call may last a second
+        longer. A second cancellation ends it at once.
 
         Raises:
             EngineFailed: no connection, or it broke before the answer was whole.

@@ -82,8 +82,8 @@ class Deployment(_Wire):
     stopped_at: float | None
     cost: Cost | None = Field(
         default=None,
-        description="Of the hardware of all its replicas so far, begun intervals in full; null if it cannot be"
-        " told at the moment.",
+        description="Of the hardware of all its replicas so far, begun intervals in full; null if it cannot"
+        " be told at the moment.",
     )
     source: str = Field(exclude=True, description="What the weights are resolved from.")
     details: dict[str, Any] = Field(

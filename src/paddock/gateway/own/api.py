@@ -47,7 +47,8 @@ def mount(platform: Platform, ending: Callable[[], bool]) -> Mount:
         "Paddock's own API",
         error_body,
         [_strict(route) for route in routes],
-        "Deployments, their replicas, logs and events, jobs, hardware, models and webhooks: what commands are made of.",
+        "Deployments, replicas, logs, events, jobs, hardware, models, keys, usage and webhooks: what commands"
+        " are made of.",
     )
 
 

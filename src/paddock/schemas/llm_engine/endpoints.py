@@ -36,8 +36,8 @@ class _EndpointRequest(VLLMEndpointAdditionalArgs):
     checkpoint_path: str | None = Field(default=None, description="Where to load the weights from.")
     post_inference_hooks: list[str] | None = Field(
         default=None,
-        description="What to do after an inference: `callback` posts the answer to default_callback_url, signed and"
-        " tried again; `billing` and `logging` are always done.",
+        description="What to do after an inference: `callback` posts the answer to default_callback_url,"
+        " signed and tried again; `billing` and `logging` are always done.",
     )
     cpus: CpuSpecificationType | None = Field(default=None, description="CPU cores of a node.")
     gpus: Int | None = Field(default=None, ge=0, description="GPUs of a node.")
