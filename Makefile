@@ -72,6 +72,7 @@ bench: bench-gateway  ## Every figure of bench/RESULTS.md
 	$(BIN)/python -m bench.accounting
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m bench.ledger_kills
+	$(BIN)/python -m bench.fuzz
 
 clean:  ## Remove what these commands installed
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -79,4 +79,5 @@ def summed(found: Sequence[Row]) -> dict[str, Sums]:
 
 
 def _sums(one: dict[str, Any]) -> Sums:
-    return Sums(*(one[name] for name in COUNTS), round(one["cost"]["amount"] * NANO))
+    requests, prompt, completion = (int(one[name]) for name in COUNTS)
+    return Sums(requests, prompt, completion, round(one["cost"]["amount"] * NANO))

@@ -124,6 +124,20 @@ class _Gone(Ledger):
         return await super().write(work)
 
 
+class _Held(Ledger):
+    """Tells that it is `asked`, and answers once it is let `go`."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+        self.go.set()
+
+    async def write(self, work: Callable[[WriteSession], Result]) -> Result:
+        self.asked.set()
+        await self.go.wait()
+        return await super().write(work)
+
+
 @pytest.fixture
 def ledger(url: str) -> Iterator[Ledger]:
     ledger = Ledger(url)
@@ -253,6 +267,27 @@ class TestTokens:
             assert "this request may take 60" in error.message
             assert b"x-ratelimit-remaining-tokens: 50\r\n" in error.headers
             assert await one.ask(1, tokens=50) is not None
+
+    async def test_nobody_is_refused_because_another_key_was_quicker(self, url: str) -> None:
+        ledger = _Held(url)
+        project = Limits(tokens_per_minute=1_000_000)
+        async with pair(ledger, Limits(requests_per_minute=1_000), project) as two:
+            limiter, quick = two.both[0], Key("key-2", "team", "quick")
+            for _ in range(50):
+                two.clock.now += 0.02
+                await limiter.admit(quick, "team", project, 10)
+            await quiet(limiter)
+            in_hand = limiter._plans.accounts["project:team"].tokens.spare
+            assert in_hand > 20
+            ledger.asked.clear()
+            ledger.go.clear()
+            # Of tokens there is enough in hand, so that only a request is asked for.
+            waiting = asyncio.create_task(two.ask(0, tokens=20))
+            await ledger.asked.wait()
+            await limiter.admit(quick, "team", project, in_hand)
+            ledger.go.set()
+            assert await waiting is not None
+        ledger.close()
 
     async def test_a_request_larger_than_the_limit_gets_a_minute_for_itself(self, ledger: Ledger) -> None:
         async with pair(ledger, Limits(tokens_per_minute=1000)) as one:

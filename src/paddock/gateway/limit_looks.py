@@ -51,8 +51,9 @@ class Looks:
         self._looked = True
         found = await self._ledger.write(self._exchange([*takes.values()], [*leases.values()]))
         at, taken, leased = found
+        arrived = self._clock()
         for (rate, take), answer in zip(takes.items(), taken, strict=True):
-            rate.answer(take, answer, at, self._window)
+            rate.answer(take, answer, at, self._window, arrived)
         moment = time.monotonic()
         for (held, lease), also in zip(leases.items(), leased, strict=True):
             held.answer(lease, also, at, moment)

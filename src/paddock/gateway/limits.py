@@ -348,6 +348,10 @@ class Limiter:
             if isinstance(one, RateSlice):
                 if one.spare >= count:
                     continue
+                if one.spare + one.room >= count:
+                    # What it was to have ran out or was used by others meanwhile, and there is more.
+                    waiting.asked = False
+                    return None
                 frees = limit_words.free_at(one, count, self._window)
                 one.refused, one.refused_until = count, min(frees, now + REFUSED_SECONDS)
             else:

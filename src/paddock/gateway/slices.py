@@ -20,7 +20,7 @@ from paddock.services.limits import (
     Window,
 )
 
-REACH = 0.3
+REACH = 0.45
 """Seconds of its recent use that a process keeps in hand."""
 BUDGET_PARTS = 500
 """Of a budget a process has at most one part of so many in hand: who is over it already gets nothing back."""
@@ -50,6 +50,7 @@ class Slice:
     """
 
     __slots__ = (
+        "_keep",
         "_measured",
         "kind",
         "limit",
@@ -83,6 +84,8 @@ class Slice:
         self.taken = 0
         self.rate = 0.0
         self._measured = 0.0
+        # What it was good to keep in hand when it was last asked for.
+        self._keep = 0
 
     def in_hand(self, now: float) -> int:
         """What could be used of it now."""
@@ -91,6 +94,14 @@ class Slice:
     def use(self, count: int) -> None:
         self.spare -= count
         self.taken += count
+
+    @property
+    def _runs_out(self) -> bool:
+        """Whether a look for anything else should ask for this too."""
+        return self.wanting or self.spare < 2 * self.low
+
+    def _set_low(self) -> None:
+        self.low = min(self.spare, self._keep) // 4
 
     def _more(self, now: float) -> int:
         """What it is good to keep in hand."""
@@ -158,14 +169,18 @@ class RateSlice(Slice):
             return None
         self.expire(now)
         wanted = max(0, needed - self.spare)
+        wants = wanted > 0 or self._runs_out
         gives = (self.back or self.late) and now - self.looked >= GIVE_SECONDS
-        if not (wanted or self.wanting or gives):
+        if not (wants or gives):
             return None
-        more = self._more(now) if wanted or self.wanting else 0
+        more = 0
+        if wants:
+            self._keep = self._more(now)
+            more = max(0, self._keep - max(0, self.spare - needed))
+            self.wanting, self.low = False, _NEVER
         asked = Take(self.subject, self.kind, self.limit, wanted, more, tuple(self.back.items()), self.late)
         # Should it fail, nobody knows whether it went back: then it stays taken until its time is over.
         self.back = {}
-        self.wanting, self.low = False, _NEVER
         return asked
 
     def give_all(self) -> Take | None:
@@ -175,16 +190,25 @@ class RateSlice(Slice):
             return None
         return Take(self.subject, self.kind, self.limit, 0, 0, tuple(self.back.items()), self.late)
 
-    def answer(self, asked: Take, found: Taken, now: float, window: Window) -> None:
-        self.expire(now)
+    def answer(self, asked: Take, found: Taken, now: float, window: Window, arrived: float) -> None:
+        """Args:
+        now: when it was taken; `arrived` when that is known here.
+        """
+        self.expire(arrived)
         self.late -= asked.late
-        self.looked, self.room, self.rows = now, found.room, list(found.rows)
-        if found.got:
+        self.looked, self.room = now, found.room
+        if asked.wanted:
+            self.rows = list(found.rows)
+        if found.got and arrived - now > window.life:
+            # The database took too long: used now it would count too early, and leave its window too early.
+            self.back[found.tick] = self.back.get(found.tick, 0) + found.got
+            self.room += found.got
+        elif found.got:
             life = window.life if asked.limit >= SMALL else 0.0
             self._parts.append((found.tick, found.got, now + life))
             self.spare += found.got
             self.until = self._parts[0][2]
-            self.low = min(self.spare, asked.more) // 2
+            self._set_low()
 
 
 class LeaseSlice(Slice):
@@ -197,7 +221,7 @@ class LeaseSlice(Slice):
         spent: of a budget, what the ledger says.
     """
 
-    __slots__ = ("_answered", "_keep", "_short_since", "_written", "period", "spent", "unwritten", "used")
+    __slots__ = ("_answered", "_short_since", "_written", "period", "spent", "unwritten", "used")
 
     def __init__(self, subject: str, kind: str, who: str) -> None:
         super().__init__(subject, kind, who)
@@ -209,7 +233,6 @@ class LeaseSlice(Slice):
         # Since the last ask.
         self._written = 0
         self._answered = 0.0
-        self._keep = 0
 
     @property
     def idle(self) -> bool:
@@ -252,7 +275,7 @@ class LeaseSlice(Slice):
         since = now - self.looked
         renews = since >= RENEW_SECONDS and not self.idle
         gives = since >= GIVE_SECONDS and (self._written or spare > 2 * more)
-        if not (needed > spare or self.wanting or self.spare < 0 or gives or renews):
+        if not (needed > spare or self._runs_out or self.spare < 0 or gives or renews):
             return None
         # From here on only that is used which the row surely has.
         kept = min(spare, needed + more)
@@ -282,7 +305,7 @@ class LeaseSlice(Slice):
             self._short_since = moment
         self._answered = moment
         self.until = now + LEASE_SECONDS - _MARGIN
-        self.low = min(self.spare, self._keep) // 2
+        self._set_low()
 
 
 class Account:

@@ -165,8 +165,8 @@ class ScaleDeployment(_Wire):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    min_workers: int | None = Field(default=None, ge=0, description="0 lets it fall asleep.")
-    max_workers: int | None = Field(default=None, ge=0, description="0 stops it.")
+    min_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS, description="0 lets it fall asleep.")
+    max_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS, description="0 stops it.")
 
 
 class LogLine(_Wire):

@@ -128,7 +128,7 @@ class TestSlices:
         for at, got in ((100.0, 10), (100.3, 20)):
             asked = one.ask(1000, at)
             assert asked is not None
-            one.answer(asked, Taken(WINDOW.tick(at), got, 0, []), at, WINDOW)
+            one.answer(asked, Taken(WINDOW.tick(at), got, 0, []), at, WINDOW, at)
         one.use(4)
         assert one.in_hand(100.4) == 26
         one.expire(100.6)
@@ -142,8 +142,15 @@ class TestSlices:
         asked = one.ask(1, 100.0)
         assert asked is not None
         assert asked.more == 0
-        one.answer(asked, Taken(1000, 1, 2, []), 100.0, WINDOW)
+        one.answer(asked, Taken(1000, 1, 2, []), 100.0, WINDOW, 100.0)
         assert one.in_hand(100.0) == 0
+
+    def test_what_comes_too_late_is_not_used(self) -> None:
+        one = rate(REQUESTS, 3)
+        asked = one.ask(2, 100.0)
+        assert asked is not None
+        one.answer(asked, Taken(1000, 2, 1, []), 100.0, WINDOW, 101.0)
+        assert (one.spare, one.room, one.back) == (0, 3, {1000: 2})
 
     def test_what_is_written_meanwhile_is_not_free(self) -> None:
         one = budget("total", 0)
