@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paddock.errors import PaddockError
 from paddock.gateway.http import Request
@@ -19,16 +18,34 @@ from paddock.gateway.metrics import Metrics
 from paddock.gateway.nobody import unsent
 from paddock.inference.log_lines import request_id
 from paddock.inference.routing import Deployment
-from paddock.schemas.limits import Limits
 from paddock.schemas.usage import Entry
 from paddock.services.keys import Key
 from paddock.services.platform import Platform
-from paddock.services.prices import Price
+from paddock.services.prices import FREE, Price
 
 if TYPE_CHECKING:
     from paddock.gateway.tracing import Tracer
 
 ANSWERED = "ok"
+_BILLS = 4096
+"""Deployments of which is remembered what the ledger says of them; some of those are long gone."""
+# What an entry is made of is in its order anyhow; its own constructor takes twice as long.
+_entry = tuple.__new__
+
+
+class _Bill(NamedTuple):
+    """What the ledger says of requests to a deployment.
+
+    Attributes:
+        base, of: the deployment that serves it and what that was serving when this was made.
+    """
+
+    base: Deployment
+    of: str
+    model: str
+    adapter: str
+    deployment: str
+    price: Price
 
 
 class Accounts:
@@ -45,7 +62,8 @@ class Accounts:
     def __init__(self, platform: Platform, keyring: Keyring, identity: str, metrics: Metrics) -> None:
         self._keyring = keyring
         self._prices = platform.prices
-        self._limiter = Limiter(platform.ledger, identity)
+        self._bills: dict[Deployment, _Bill] = {}
+        self._limiter = Limiter(platform.ledger, identity, currency=platform.prices.currency)
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
         self.metrics = metrics
         metrics.watch(self.ledger)
@@ -66,7 +84,7 @@ class Accounts:
         if self.tracer is not None:
             await self.tracer.close()
 
-    async def admit(self, request: Request, max_tokens: int | None) -> None:
+    async def admit(self, request: Request, deployment: Deployment, max_tokens: int | None) -> None:
         """Lets the request through to its model, or waits with it for a slice of a limit.
 
         Args:
@@ -77,18 +95,21 @@ class Accounts:
             BudgetSpent: what one of them may cost is spent.
             Unavailable: the ledger cannot be asked whether there is something left.
         """
-        key, project = request.key, self._keyring.limits_of(request.project)
-        if request.job:
-            # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
-            key, project = dataclasses.replace(key, limits=_budget(key.limits)), _budget(project)
-        if not (key.limits or project):
+        key = request.key
+        limits = self._keyring.limits_of(key.project)
+        if not (key.limits or limits):
             return
         tokens = estimate(len(request.body), max_tokens, self._limiter.usual(key))
-        request.hold = await self._limiter.admit(key, request.project, project, tokens)
+        cost = None
+        if max_tokens is not None:
+            cost = self._bill(deployment).price.cost(tokens - max_tokens, 0, max_tokens)
+        # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
+        request.hold = await self._limiter.admit(
+            key, key.project, limits, tokens, cost, only_budget=bool(request.job)
+        )
 
     def price(self, deployment: Deployment) -> Price:
-        base = deployment.base or deployment
-        return self._prices.of(base.model or base.name, deployment.name if deployment.adapter else "")
+        return self._bill(deployment).price
 
     def settle(self, request: Request, seconds: float) -> None:
         """The request is over: what it used is written down.
@@ -100,33 +121,47 @@ class Accounts:
         deployment = record.deployment
         if deployment is None:
             return
-        base = deployment.base or deployment
-        model, adapter = base.model or base.name, deployment.name if deployment.adapter else ""
+        bill = self._bill(deployment)
         prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
-        record.cost = cost = self._prices.of(model, adapter).cost(prompt, cached, completion)
+        cost = 0 if bill.price is FREE else bill.price.cost(prompt, cached, completion)
+        record.cost = cost
         self.ledger.add(
-            Entry(
-                request.id,
-                time.time(),
-                key.project,
-                key.id,
-                model,
-                adapter,
-                base.name,
-                request.job,
-                record.outcome or ANSWERED,
-                record.status,
-                record.streamed,
-                prompt,
-                cached,
-                completion,
-                seconds,
-                record.first_token,
-                cost,
+            _entry(
+                Entry,
+                (
+                    request.id,
+                    time.time(),
+                    key.project,
+                    key.id,
+                    bill.model,
+                    bill.adapter,
+                    bill.deployment,
+                    request.job,
+                    record.outcome or ANSWERED,
+                    record.status,
+                    record.streamed,
+                    prompt,
+                    cached,
+                    completion,
+                    seconds,
+                    record.first_token,
+                    cost,
+                ),
             )
         )
         if request.hold is not None:
-            request.hold.end(prompt + completion, cost)
+            request.hold.end(prompt + completion, cost, completion)
+
+    def _bill(self, deployment: Deployment) -> _Bill:
+        bill = self._bills.get(deployment)
+        base = deployment.base or deployment
+        if bill is None or bill.base is not base or bill.of is not base.model:
+            model, adapter = base.model or base.name, deployment.name if deployment.adapter else ""
+            price = self._prices.of(model, adapter)
+            if len(self._bills) >= _BILLS:
+                self._bills.clear()
+            bill = self._bills[deployment] = _Bill(base, base.model, model, adapter, base.name, price)
+        return bill
 
     def key(self, project: str, identity: str) -> Key:
         """The key of this id, as it is now; one that is not known has no limits."""
@@ -142,7 +177,7 @@ async def admit(request: Request, deployment: Deployment, max_tokens: int | None
     record = request.record
     record.model = deployment.name
     if request.accounts is not None:
-        await request.accounts.admit(request, max_tokens)
+        await request.accounts.admit(request, deployment, max_tokens)
     record.deployment = deployment
 
 
@@ -180,7 +215,3 @@ async def row(accounts: Accounts | None, path: str, spec: Mapping[str, Any]) -> 
         accounts.metrics.count_work(record)
         if accounts.tracer is not None:
             accounts.tracer.finish(request, seconds)
-
-
-def _budget(limits: Limits) -> Limits:
-    return Limits(budget=limits.budget, budget_period=limits.budget_period)

@@ -22,8 +22,8 @@ def log_to_stderr(settings: Settings) -> None:
 
 
 def keep_what_is_loaded() -> None:
-    """The modules stay anyhow: a collection need not go through them, which takes some 60 ms and holds up every
-    answer meanwhile.
+    """The modules stay anyhow: a collection need not go through them, which takes some 60 ms and holds up
+    every answer meanwhile.
     """
     gc.freeze()
 

@@ -93,6 +93,7 @@ async def _complete(
 ) -> Answer:
     # They were checked when they were read, all but the prompt.
     body = CompletionSyncV1Request.model_construct(**fields, prompt=prompt)
+    request.body = prompt.encode()
     await admit(request, deployment, body.max_new_tokens)
     with own_fields(OUR_NAMES):
         asked = neutral(body, attached=deployment.engine == "attached", stream=False)

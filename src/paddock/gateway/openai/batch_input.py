@@ -34,9 +34,7 @@ class Found:
     needs: str = ""
 
 
-async def check_input(
-    platform: Platform, key: Key, routes: Routes, identity: str, endpoint: str
-) -> Found:
+async def check_input(platform: Platform, key: Key, routes: Routes, identity: str, endpoint: str) -> Found:
     """
     Raises:
         InvalidRequest: there is no such file, it has no lines, or its model cannot be asked this; `param`

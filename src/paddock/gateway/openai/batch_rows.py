@@ -61,7 +61,8 @@ class OpenAIRows:
             PaddockError: what the endpoint answers with instead.
         """
         async with accounting.row(self._accounts, endpoint, spec) as request:
-            fields = parse(_BODIES[endpoint], orjson.dumps({**body, "model": deployment.name}))
+            request.body = orjson.dumps({**body, "model": deployment.name})
+            fields = parse(_BODIES[endpoint], request.body)
             response = await _respond(request, endpoint, fields, Routes([deployment]))
             record = request.record
             return Said(request.id, response.body, record.prompt_tokens + record.completion_tokens)
