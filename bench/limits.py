@@ -174,7 +174,7 @@ async def _client(
     while time.time() < order.starts + order.seconds:
         tokens = chance.randint(ANSWER, LONGEST)
         try:
-            hold = await limiter.admit(key, "team", _NONE, LONGEST, most)
+            hold = await limiter.admit(limiter.plan(key, _NONE), LONGEST, most)
         except RateLimited:
             refused += 1
             await asyncio.sleep(chance.uniform(0, 0.02))
@@ -245,7 +245,7 @@ async def _time(url: str, limits: Limits) -> list[float]:
     for number in range(60):
         began = time.perf_counter()
         for _ in range(each):
-            hold = await limiter.admit(key, "team", _NONE, LONGEST, ANSWER * PRICE)
+            hold = await limiter.admit(limiter.plan(key, _NONE), LONGEST, ANSWER * PRICE)
             if hold is not None:
                 for piece in range(PIECES):
                     hold.charge(piece, piece * PRICE)

@@ -11,6 +11,8 @@ from typing import TypeVar
 import pytest
 
 from paddock.errors import BudgetSpent, RateLimited, StoreFailed, Unavailable
+from paddock.gateway.limit_lanes import LaneHold
+from paddock.gateway.limit_plans import Plan
 from paddock.gateway.limits import Hold, Limiter
 from paddock.schemas.limits import NANO, Limits
 from paddock.schemas.usage import Entry
@@ -50,10 +52,13 @@ class Pair:
         self.let_through: list[float] = []
         self.batches = 0
 
-    async def ask(self, at: int, tokens: int = 1, cost: int | None = None) -> Hold | None:
+    def plan(self, at: int, *, only_budget: bool = False) -> Plan:
+        return self.both[at].plan(self.key, self.project_limits, only_budget=only_budget)
+
+    async def ask(self, at: int, tokens: int = 1, cost: int | None = None) -> Hold | LaneHold | None:
         """A request to one of them; None if it is refused."""
         try:
-            hold = await self.both[at].admit(self.key, "team", self.project_limits, tokens, cost)
+            hold = await self.both[at].admit(self.plan(at), tokens, cost)
         except RateLimited:
             return None
         assert hold is not None
@@ -62,7 +67,7 @@ class Pair:
 
     async def refusal(self, at: int, tokens: int = 1, cost: int | None = None) -> RateLimited:
         with pytest.raises(RateLimited) as caught:
-            await self.both[at].admit(self.key, "team", self.project_limits, tokens, cost)
+            await self.both[at].admit(self.plan(at), tokens, cost)
         return caught.value
 
     async def pass_time(self, seconds: float) -> None:
@@ -158,7 +163,7 @@ async def pair(
 class TestRequests:
     async def test_nobody_without_a_limit_waits_or_is_held(self, ledger: Ledger) -> None:
         async with pair(ledger) as one:
-            assert await one.both[0].admit(one.key, "team", NONE, 10) is None
+            assert await one.both[0].admit(one.plan(0), 10) is None
 
     async def test_three_a_minute_are_three_in_any_minute_wherever_they_come(self, ledger: Ledger) -> None:
         async with pair(ledger, Limits(requests_per_minute=3)) as one:
@@ -275,7 +280,7 @@ class TestTokens:
             limiter, quick = two.both[0], Key("key-2", "team", "quick")
             for _ in range(50):
                 two.clock.now += 0.02
-                await limiter.admit(quick, "team", project, 10)
+                await limiter.admit(limiter.plan(quick, project), 10)
             await quiet(limiter)
             in_hand = limiter._plans.accounts["project:team"].tokens.spare
             assert in_hand > 20
@@ -284,7 +289,7 @@ class TestTokens:
             # Of tokens there is enough in hand, so that only a request is asked for.
             waiting = asyncio.create_task(two.ask(0, tokens=20))
             await ledger.asked.wait()
-            await limiter.admit(quick, "team", project, in_hand)
+            await limiter.admit(limiter.plan(quick, project), in_hand)
             ledger.go.set()
             assert await waiting is not None
         ledger.close()
@@ -409,7 +414,7 @@ class TestBudget:
         limits = Limits(requests_per_minute=2, budget=100)
         async with pair(ledger, limits) as one:
             for _ in range(5):
-                row = await one.both[0].admit(one.key, "team", NONE, 1, 10, only_budget=True)
+                row = await one.both[0].admit(one.plan(0, only_budget=True), 1, 10)
                 assert row is not None
                 row.end(1, 10)
             for _ in range(2):
@@ -417,11 +422,11 @@ class TestBudget:
                 assert hold is not None
                 hold.end(1, 20)
             assert (await one.refusal(0, cost=20)).code == "rate_limit_exceeded"
-            last = await one.both[0].admit(one.key, "team", NONE, 1, 10, only_budget=True)
+            last = await one.both[0].admit(one.plan(0, only_budget=True), 1, 10)
             assert last is not None
             last.end(1, 10)
             with pytest.raises(BudgetSpent):
-                await one.both[0].admit(one.key, "team", NONE, 1, 10, only_budget=True)
+                await one.both[0].admit(one.plan(0, only_budget=True), 1, 10)
 
     async def test_each_period_has_its_own(self, ledger: Ledger) -> None:
         async with pair(ledger, Limits(budget=NANO, budget_period="day")) as one:

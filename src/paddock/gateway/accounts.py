@@ -95,18 +95,19 @@ class Accounts:
             BudgetSpent: what one of them may cost is spent.
             Unavailable: the ledger cannot be asked whether there is something left.
         """
-        key = request.key
-        limits = self._keyring.limits_of(key.project)
-        if not (key.limits or limits):
-            return
-        tokens = estimate(len(request.body), max_tokens, self._limiter.usual(key))
+        key, limiter = request.key, self._limiter
+        answer = limiter.usual(key) if max_tokens is None else max_tokens
+        tokens = estimate(len(request.body), answer)
         cost = None
         if max_tokens is not None:
-            cost = self._bill(deployment).price.cost(tokens - max_tokens, 0, max_tokens)
+            cost = self._bill(deployment).price.cost(tokens - answer, 0, answer)
         # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
-        request.hold = await self._limiter.admit(
-            key, key.project, limits, tokens, cost, only_budget=bool(request.job)
-        )
+        plan = limiter.plan(key, self._keyring.limits_of(key.project), only_budget=bool(request.job))
+        request.hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
+
+    def limits(self, key: Key) -> bool:
+        """Whether the key or its project has any limit."""
+        return bool(key.limits) or bool(self._keyring.limits_of(key.project))
 
     def price(self, deployment: Deployment) -> Price:
         return self._bill(deployment).price
@@ -176,8 +177,9 @@ async def admit(request: Request, deployment: Deployment, max_tokens: int | None
     """
     record = request.record
     record.model = deployment.name
-    if request.accounts is not None:
-        await request.accounts.admit(request, deployment, max_tokens)
+    accounts = request.accounts
+    if accounts is not None and accounts.limits(request.key):
+        await accounts.admit(request, deployment, max_tokens)
     record.deployment = deployment
 
 

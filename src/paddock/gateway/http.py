@@ -17,6 +17,7 @@ from paddock.services.keys import ANYBODY, Key
 
 if TYPE_CHECKING:
     from paddock.gateway.accounts import Accounts
+    from paddock.gateway.limit_lanes import LaneHold
     from paddock.gateway.limits import Hold
 
 
@@ -113,7 +114,7 @@ class Request:
         self.params: dict[str, str] = {}
         self.key: Key = ANYBODY
         self.accounts: Accounts | None = None
-        self.hold: Hold | None = None
+        self.hold: Hold | LaneHold | None = None
         self.job = ""
         self.started = time.perf_counter()
         self.record = Record()

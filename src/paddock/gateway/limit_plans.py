@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paddock.gateway.limit_lanes import Lane
 from paddock.gateway.slices import Account, LeaseSlice, Slice
 from paddock.schemas.limits import Limits
 from paddock.services.keys import Key
@@ -44,6 +45,7 @@ class Plan:
 
     Attributes:
         answer, cost: the tokens of an answer for that key, and what a request of this plan costs.
+        lane: by which requests get what they need while there is plenty.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class Plan:
         "concurrent",
         "cost",
         "key_limits",
+        "lane",
         "ones",
         "project_limits",
         "requests",
@@ -69,6 +72,7 @@ class Plan:
         self.answer = answer
         self.cost = Usual(0)
         self.used_at = 0.0
+        self.lane: Lane | None = None
         seen = () if only_budget else both
         self.requests = tuple(one.requests for one in seen if one.requests.limit is not None)
         self.tokens = tuple(one.tokens for one in seen if one.tokens.limit is not None)
@@ -77,6 +81,19 @@ class Plan:
         # Of these every request takes one.
         self.ones: tuple[Slice, ...] = (*self.requests, *self.concurrent)
         self.slices: tuple[Slice, ...] = (*self.requests, *self.tokens, *self.concurrent, *self.budgets)
+
+    def learn(self, tokens: int, cost: int, answer: int) -> None:
+        """From a request that is over: its tokens, those of the answer among them, and its cost."""
+        if answer:
+            self.answer.learn(answer)
+        if tokens:
+            self.cost.learn(cost)
+
+    def give_back(self) -> None:
+        """What the lane has and nobody uses."""
+        if self.lane is not None:
+            self.lane.give_back()
+            self.lane = None
 
 
 class Plans:
@@ -97,6 +114,8 @@ class Plans:
         if plan is not None and plan.key_limits is key.limits and plan.project_limits is project_limits:
             return plan
         if plan is None or plan.key_limits != key.limits or plan.project_limits != project_limits:
+            if plan is not None:
+                plan.give_back()
             name = key.name or key.id
             accounts = (
                 self._account(f"key:{key.id}", f"key {name!r}", key.limits),
@@ -115,7 +134,19 @@ class Plans:
 
     def budgets(self) -> dict[str, LeaseSlice]:
         """Those of which something was spent that is not in the ledger yet, by subject."""
+        for plan in self.active:
+            if plan.lane is not None:
+                plan.lane.tell_budgets()
         return {subject: one.budget for subject, one in self.accounts.items() if one.budget.unwritten}
+
+    def give_back(self, now: float) -> None:
+        """What lies in lanes that nobody uses, or not any more."""
+        for plan in self.active:
+            lane = plan.lane
+            if lane is not None:
+                if now >= lane.until or lane.requests == lane.seen:
+                    plan.give_back()
+                lane.seen = lane.requests
 
     def forget(self, now: float) -> None:
         """Who has not come for long is not remembered."""

@@ -18,16 +18,16 @@ for any text, and would refuse three of four requests that fit.
 """
 
 
-def estimate(body_bytes: int, max_tokens: int | None, usual: int) -> int:
+def estimate(body_bytes: int, answer: int) -> int:
     """Tokens that a request may take, prompt and answer together: reserved when it comes, corrected when it
     is answered.
 
     Args:
         body_bytes: of the whole request, of which the prompt is nearly all, or little.
-        max_tokens: of the answer, if the request says so; of all its choices together.
-        usual: what answers take otherwise: see `Limiter.usual`.
+        answer: tokens that all its choices together may have, or else what answers usually take: see
+            `Limiter.usual`.
     """
-    return -(-body_bytes // BYTES_PER_TOKEN) + (usual if max_tokens is None else max_tokens)
+    return -(-body_bytes // BYTES_PER_TOKEN) + answer
 
 
 def duration(seconds: float) -> str:
@@ -48,16 +48,25 @@ def headers(requests: Sequence[RateSlice], tokens: Sequence[RateSlice], resets: 
         resets: of requests and of tokens, how long it takes until all is to be had again, if nothing more is
             used.
     """
-    lines = b""
-    for kind, slices, reset in ((b"requests", requests, resets[0]), (b"tokens", tokens, resets[1])):
+    lines, left = template(requests, tokens, resets)
+    # What was used beyond an estimate may leave less than nothing.
+    return lines % tuple(max(0, one) for _, one in left)
+
+
+def template(
+    requests: Sequence[RateSlice], tokens: Sequence[RateSlice], resets: Sequence[bytes]
+) -> tuple[bytes, list[tuple[int, int]]]:
+    """The lines of `headers` with a place for what remains of each kind; and that: 0 for requests or 1 for
+    tokens, and how many.
+    """
+    lines, left = b"", []
+    for number, (kind, slices) in enumerate(((b"requests", requests), (b"tokens", tokens))):
         if slices:
-            # What was used beyond an estimate may leave less than nothing.
-            left, limit = min((max(0, one.room + one.spare), one.limit or 0) for one in slices)
-            lines += (
-                b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
-                % (kind, limit, kind, left, kind, reset)
-            )
-    return lines
+            remaining, limit = min((one.room + one.spare, one.limit or 0) for one in slices)
+            left.append((number, remaining))
+            lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %%d\r\n" % (kind, limit, kind)
+            lines += b"x-ratelimit-reset-%b: %b\r\n" % (kind, resets[number])
+    return lines, left
 
 
 def rate_limited(one: RateSlice, needed: int, now: float, window: Window) -> RateLimited:

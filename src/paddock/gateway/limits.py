@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from paddock.errors import PaddockError, RateLimited, Unavailable
 from paddock.gateway import limit_words
+from paddock.gateway.limit_lanes import Lane, LaneHold, fill
 from paddock.gateway.limit_looks import Looks
 from paddock.gateway.limit_plans import Plan, Plans, needed
 from paddock.gateway.slices import LeaseSlice, RateSlice, Slice
@@ -65,12 +66,7 @@ class Hold:
         if cost <= self._reserved:
             return
         more, self._reserved = cost - self._reserved, cost
-        limiter = self._limiter
-        for one in self._plan.budgets:
-            limiter.use(one, more)
-        for one in self._plan.budgets:
-            if one.spare < 0:
-                limiter.overdrawn(one)
+        self._limiter.spend(self._plan, more)
 
     def end(self, tokens: int, cost: int, answer: int = 0) -> None:
         """Settles it: to be called once, however the request ended.
@@ -91,10 +87,7 @@ class Hold:
         for budget in plan.budgets:
             budget.move(cost - self._reserved)
             budget.unwritten += cost
-        if answer:
-            plan.answer.learn(answer)
-        if tokens:
-            plan.cost.learn(cost)
+        plan.learn(tokens, cost, answer)
         self._limiter.freed(plan)
 
     def headers(self) -> bytes:
@@ -155,36 +148,59 @@ class Limiter:
         self._failing = False
         self._closed = False
 
-    async def admit(
-        self,
-        key: Key,
-        project: str,
-        project_limits: Limits,
-        tokens: int,
-        cost: int | None = None,
-        *,
-        only_budget: bool = False,
-    ) -> Hold | None:
+    def plan(self, key: Key, project_limits: Limits, *, only_budget: bool = False) -> Plan:
+        """What a request of the key needs.
+
+        Args:
+            only_budget: the other limits of the key and its project do not count for it.
+        """
+        return self._plans.of(key, key.project, project_limits, only_budget)
+
+    def at_once(self, plan: Plan, tokens: int, cost: int | None) -> LaneHold | None:
+        """Lets a request through if there is plenty of all that it needs: see `admit`."""
+        if cost is None:
+            cost = plan.cost.most
+        tokens, cost = tokens or 1, cost or 1
+        lane = plan.lane
+        if (
+            lane is None
+            or lane.requests < 1
+            or lane.places < 1
+            or lane.tokens < tokens
+            or lane.cost < cost
+            or self._clock() >= lane.until
+        ):
+            lane = self._next_lane(plan, tokens, cost)
+            if lane is None:
+                return None
+        lane.requests -= 1
+        lane.places -= 1
+        lane.tokens -= tokens
+        lane.cost -= cost
+        return LaneHold(self, plan, lane, tokens, cost)
+
+    async def admit(self, plan: Plan, tokens: int, cost: int | None = None) -> Hold | LaneHold | None:
         """Lets a request through, or says why not. None if neither its key nor its project has a limit.
 
         Args:
             tokens: what it takes at most, or probably: see `limit_words.estimate`.
             cost: the same in billionths of the currency; what is usual for the key if None.
-            only_budget: the other limits of the key and the project do not count for it.
 
         Raises:
             RateLimited: a limit is reached; its `headers` say how far.
             BudgetSpent: nothing is left of the budget.
             Unavailable: the database does not answer, and what is in hand does not suffice.
         """
-        plan = self._plans.of(key, project, project_limits, only_budget)
         if not plan.slices:
             return None
+        if (hold := self.at_once(plan, tokens, cost)) is not None:
+            return hold
         now = self._clock()
         plan.used_at = now
         self._plans.active[plan] = None
-        tokens = tokens if tokens > 0 else 1
-        cost = max(1, plan.cost.most if cost is None else cost)
+        if cost is None:
+            cost = plan.cost.most
+        tokens, cost = tokens or 1, cost or 1
         return self._grab(plan, tokens, cost, now) or await self._wait(plan, tokens, cost, now)
 
     def usual(self, key: Key) -> int:
@@ -196,11 +212,15 @@ class Limiter:
         budgets = self._plans.budgets()
         if not budgets:
             return
+        costs: dict[tuple[str, str], int] = {}
         for entry in entries:
-            if entry.cost:
-                for subject in (f"key:{entry.key}", f"project:{entry.project}"):
-                    if (budget := budgets.get(subject)) is not None:
-                        budget.written(entry.cost)
+            if cost := entry.cost:
+                of = entry.key, entry.project
+                costs[of] = costs.get(of, 0) + cost
+        for (key, project), cost in costs.items():
+            for subject in (f"key:{key}", f"project:{project}"):
+                if (budget := budgets.get(subject)) is not None:
+                    budget.written(cost)
         self.look()
 
     async def run(self) -> None:
@@ -209,6 +229,7 @@ class Limiter:
         while True:
             await asyncio.sleep(TURN_SECONDS)
             now = self._clock()
+            self._plans.give_back(now)
             self._plans.forget(now)
             if self._plans.active:
                 self.look()
@@ -223,6 +244,8 @@ class Limiter:
             self._soon.cancel()
         if self._looking is not None:
             await asyncio.wait({self._looking})
+        for plan in self._plans.active:
+            plan.give_back()
         await self._looks.leave(self._plans.accounts.values())
 
     # ---- what holds call
@@ -241,6 +264,23 @@ class Limiter:
         for one in plan.concurrent:
             if one.spare > 0 and not one.low:
                 self._look_soon()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody waits for what there is not."""
+        return bool(self._waiting)
+
+    def spend(self, plan: Plan, cost: int) -> None:
+        """Takes so much more of the plan's budgets.
+
+        Raises:
+            BudgetSpent: one of them is spent.
+        """
+        for one in plan.budgets:
+            self.use(one, cost)
+        for one in plan.budgets:
+            if one.spare < 0:
+                self.overdrawn(one)
 
     def use(self, one: Slice, count: int) -> None:
         """Takes so much of what is in hand, or more than that."""
@@ -264,6 +304,15 @@ class Limiter:
             self.look()
 
     # ---- letting through
+
+    def _next_lane(self, plan: Plan, tokens: int, cost: int) -> Lane | None:
+        plan.give_back()
+        if not plan.slices:
+            return None
+        plan.used_at = now = self._clock()
+        self._plans.active[plan] = None
+        plan.lane = fill(self, plan, tokens, cost, now)
+        return plan.lane
 
     def _grab(self, plan: Plan, tokens: int, cost: int, now: float, fresh: bool = False) -> Hold | None:
         """

@@ -28,11 +28,11 @@ def budget(period: str, spent: int) -> LeaseSlice:
 
 class TestEstimate:
     def test_of_a_prompt_and_the_longest_answer(self) -> None:
-        assert limit_words.estimate(300, 50, 1000) == 150
-        assert limit_words.estimate(301, 50, 1000) == 151
+        assert limit_words.estimate(300, 50) == 150
+        assert limit_words.estimate(301, 50) == 151
 
     def test_without_a_length_the_usual_answer(self) -> None:
-        assert limit_words.estimate(300, None, 1000) == 1100
+        assert limit_words.estimate(300, 1000) == 1100
 
 
 class TestUsual:

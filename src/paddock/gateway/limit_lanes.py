@@ -1,0 +1,185 @@
+"""A handful of what a plan's requests need, taken at once and handed out one by one.
+
+Where limits are high nearly every request finds what it needs, and asking eight of them each time would cost
+more than all else that is done for it. Where there is not plenty, there are no lanes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paddock.gateway import limit_words
+
+if TYPE_CHECKING:
+    from paddock.gateway.limit_plans import Plan
+    from paddock.gateway.limits import Limiter
+
+MOST = 64
+"""Requests that a lane is for."""
+LEAST = 8
+"""For fewer it is not worth it."""
+PARTS = 8
+"""A lane takes at most one part of so many of what is in hand."""
+UNLIMITED = 1 << 62
+_LEARNS = 7
+"""Of what requests take one of eight teaches enough."""
+
+
+class Lane:
+    """What is left of it: each request takes from here, and what it did not use comes back.
+
+    Attributes:
+        requests, places, tokens, cost: not in use; of tokens and cost requests may have used more than they
+            had reserved.
+        unwritten: what requests cost that are over, and the budgets have not been told of.
+        until: how long it may be used, by the clock of the limits.
+        seen: `requests` when it was last looked whether anybody uses it.
+    """
+
+    __slots__ = (
+        "_count",
+        "_head",
+        "_left",
+        "_plan",
+        "_ticks",
+        "_tokens",
+        "cost",
+        "places",
+        "requests",
+        "seen",
+        "tokens",
+        "until",
+        "unwritten",
+    )
+
+    def __init__(
+        self, limiter: Limiter, plan: Plan, count: int, tokens: int, cost: int, until: float
+    ) -> None:
+        """Takes what `count` requests of so many tokens and such a cost need."""
+        self._plan = plan
+        self._count = count
+        self._ticks = tuple(rate.tick for rate in (*plan.requests, *plan.tokens))
+        self._tokens = count * tokens if plan.tokens else UNLIMITED
+        for one in plan.ones:
+            limiter.use(one, count)
+        for rate in plan.tokens:
+            limiter.use(rate, self._tokens)
+        self.requests = self.places = self.seen = count
+        self.tokens = self._tokens
+        self.cost = count * cost if plan.budgets else UNLIMITED
+        for budget in plan.budgets:
+            limiter.use(budget, self.cost)
+        self.unwritten = 0
+        self.until = until
+        self._head, self._left = limit_words.template(plan.requests, plan.tokens, limiter.resets)
+
+    def headers(self) -> bytes:
+        """See `limit_words.headers`."""
+        # Whoever came by another lane of the same limits is not seen here.
+        mine = (self.requests, self.tokens)
+        left = self._left
+        if len(left) == 2:
+            requests, tokens = left[0][1] + mine[0], left[1][1] + mine[1]
+            return self._head % (requests if requests > 0 else 0, tokens if tokens > 0 else 0)
+        return self._head % tuple([max(0, one + mine[kind]) for kind, one in left])
+
+    def tell_budgets(self) -> None:
+        """What is spent and not in the ledger, they know from here on."""
+        for budget in self._plan.budgets:
+            budget.unwritten += self.unwritten
+        self.unwritten = 0
+
+    def give_back(self) -> None:
+        """All that is not in use; those who have something of it settle it by themselves."""
+        plan = self._plan
+        ticks = iter(self._ticks)
+        for rate in plan.requests:
+            rate.settle(next(ticks), self._count, self._count - self.requests)
+        for rate in plan.tokens:
+            rate.settle(next(ticks), self._tokens, self._tokens - self.tokens)
+        for lease in plan.concurrent:
+            lease.move(-self.places)
+        for budget in plan.budgets:
+            budget.move(-self.cost)
+        self.tell_budgets()
+
+    def settle(self, reserved: int, tokens: int) -> None:
+        """So many tokens were used by a request that had reserved others, after the lane was given back."""
+        for tick, rate in zip(self._ticks[len(self._plan.requests) :], self._plan.tokens, strict=True):
+            rate.settle(tick, reserved, tokens)
+
+
+class LaneHold:
+    """`limits.Hold` of a request that came by a lane."""
+
+    __slots__ = ("_ended", "_lane", "_limiter", "_plan", "_reserved", "_tokens")
+
+    def __init__(self, limiter: Limiter, plan: Plan, lane: Lane, tokens: int, cost: int) -> None:
+        self._limiter = limiter
+        self._plan = plan
+        self._lane = lane
+        self._tokens = tokens
+        self._reserved = cost
+        self._ended = False
+
+    def charge(self, tokens: int, cost: int) -> None:
+        """See `limits.Hold.charge`.
+
+        Raises:
+            BudgetSpent: it may go on no further.
+        """
+        more = cost - self._reserved
+        if more <= 0:
+            return
+        self._reserved = cost
+        lane = self._lane
+        if self._plan.lane is lane and lane.cost >= more:
+            lane.cost -= more
+        else:
+            self._limiter.spend(self._plan, more)
+
+    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
+        """See `limits.Hold.end`."""
+        if self._ended:
+            return
+        self._ended = True
+        plan, lane = self._plan, self._lane
+        if plan.lane is lane:
+            lane.places += 1
+            lane.tokens += self._tokens - tokens
+            lane.cost += self._reserved - cost
+            lane.unwritten += cost
+            if not lane.requests & _LEARNS:
+                plan.learn(tokens, cost, answer)
+            if self._limiter.crowded:
+                plan.give_back()
+                self._limiter.freed(plan)
+            return
+        lane.settle(self._tokens, tokens)
+        for lease in plan.concurrent:
+            lease.move(-1)
+        for budget in plan.budgets:
+            budget.move(cost - self._reserved)
+            budget.unwritten += cost
+        plan.learn(tokens, cost, answer)
+        self._limiter.freed(plan)
+
+    def headers(self) -> bytes:
+        """See `limits.Hold.headers`."""
+        lane = self._plan.lane
+        if lane is None:
+            return limit_words.headers(self._plan.requests, self._plan.tokens, self._limiter.resets)
+        return lane.headers()
+
+
+def fill(limiter: Limiter, plan: Plan, tokens: int, cost: int, now: float) -> Lane | None:
+    """A lane for requests like this one, or None where there is not plenty of all that they need."""
+    count, until = MOST * PARTS, float("inf")
+    for one in plan.ones:
+        count, until = min(count, one.spare), min(until, one.until)
+    for rate in plan.tokens:
+        count, until = min(count, rate.spare // tokens), min(until, rate.until)
+    for budget in plan.budgets:
+        count, until = min(count, budget.spare // cost), min(until, budget.until)
+    count //= PARTS
+    return Lane(limiter, plan, count, tokens, cost, until) if count >= LEAST and now < until else None
