@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import select
 
 from paddock.errors import BudgetSpent, RateLimited, StoreFailed, Unavailable
 from paddock.gateway.limit_lanes import LaneHold
@@ -18,8 +21,9 @@ from paddock.schemas.limits import NANO, Limits
 from paddock.schemas.usage import Entry
 from paddock.services.keys import Key
 from paddock.services.usage.record import Batch, record
-from paddock.store.database import WriteSession
+from paddock.store.database import ReadSession, WriteSession
 from paddock.store.ledger import Ledger
+from paddock.store.ledger_tables import LimitLeaseRow, LimitWindowRow
 
 Result = TypeVar("Result")
 
@@ -76,7 +80,7 @@ class Pair:
         while self.clock.now < end:
             self.clock.now = min(end, self.clock.now + 0.25)
             for one in self.both:
-                one.look()
+                one.turn()
                 await quiet(one)
 
     async def write(self, at: int, cost: int) -> None:
@@ -104,6 +108,20 @@ class Pair:
         batch = Batch("writer", self.batches)
         await self.ledger.write(lambda session: record(session, batch, [entry]))
         self.both[at].written([entry])
+
+
+async def held(ledger: Ledger) -> dict[tuple[str, str], int]:
+    """What the database says is taken or held, by subject and kind; none of what is nothing."""
+
+    def read(session: ReadSession) -> dict[tuple[str, str], int]:
+        found: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for taken in session.scalars(select(LimitWindowRow)):
+            found[taken.subject, taken.kind] += taken.taken
+        for lease in session.scalars(select(LimitLeaseRow)):
+            found[lease.subject, lease.kind] += lease.held
+        return {of: count for of, count in found.items() if count}
+
+    return await ledger.read(read)
 
 
 async def quiet(limiter: Limiter) -> None:
@@ -158,6 +176,61 @@ async def pair(
     yield made
     for one in made.both:
         await one.close()
+
+
+class TestLanes:
+    async def test_what_they_hand_out_adds_up(self, ledger: Ledger) -> None:
+        limits = Limits(100_000, 50_000_000, 5_000, 10**9)
+        chance = random.Random(5)
+        tokens = cost = by_lane = 0
+        under_way: list[Hold | LaneHold] = []
+        async with pair(ledger, limits, limits) as one:
+
+            def end() -> None:
+                nonlocal tokens, cost
+                used, paid = chance.randint(0, 300), chance.randint(0, 3000)
+                hold = under_way.pop(chance.randrange(len(under_way)))
+                if chance.random() < 0.3:
+                    hold.charge(used, paid)
+                hold.end(used, paid, used)
+                tokens, cost = tokens + used, cost + paid
+
+            for number in range(3000):
+                one.clock.now += 0.0005
+                hold = await one.ask(number % 2, tokens=100, cost=1000)
+                assert hold is not None
+                by_lane += isinstance(hold, LaneHold)
+                under_way.append(hold)
+                if len(under_way) > 40:
+                    end()
+            assert by_lane > 1500
+            while under_way:
+                end()
+            await one.pass_time(10)
+            assert await held(ledger) == {
+                **dict.fromkeys((("key:key-1", "requests"), ("project:team", "requests")), 3000),
+                **dict.fromkeys((("key:key-1", "tokens"), ("project:team", "tokens")), tokens),
+                **dict.fromkeys((("key:key-1", "budget"), ("project:team", "budget")), cost),
+            }
+
+    async def test_of_what_nobody_uses_others_have_the_use(self, ledger: Ledger) -> None:
+        async with pair(ledger, Limits(requests_per_minute=100_000, concurrent_requests=1_000)) as one:
+            for _ in range(2000):
+                one.clock.now += 0.0005
+                hold = await one.ask(0)
+                assert hold is not None
+                hold.end(1, 0)
+            await one.pass_time(10)
+            for _ in range(1_000):
+                assert await one.ask(1) is not None
+
+    async def test_new_limits_hold_for_the_next_request(self, ledger: Ledger) -> None:
+        async with pair(ledger, Limits(requests_per_minute=100_000)) as one:
+            for _ in range(1000):
+                one.clock.now += 0.0005
+                assert await one.ask(0) is not None
+            one.key = Key("key-1", "team", "ci", limits=Limits(requests_per_minute=500))
+            assert await one.ask(0) is None
 
 
 class TestRequests:

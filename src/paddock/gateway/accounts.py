@@ -12,7 +12,8 @@ from paddock.errors import PaddockError
 from paddock.gateway.http import Request
 from paddock.gateway.keyring import Keyring
 from paddock.gateway.ledger import LedgerWriter
-from paddock.gateway.limit_words import estimate
+from paddock.gateway.limit_plans import Plan
+from paddock.gateway.limit_words import prompt_tokens
 from paddock.gateway.limits import Limiter
 from paddock.gateway.metrics import Metrics
 from paddock.gateway.nobody import unsent
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from paddock.gateway.tracing import Tracer
 
 ANSWERED = "ok"
-_BILLS = 4096
-"""Deployments of which is remembered what the ledger says of them; some of those are long gone."""
+_REMEMBERED = 4096
+"""Deployments and keys of which is remembered what is found out of them; some are long gone."""
 # What an entry is made of is in its order anyhow; its own constructor takes twice as long.
 _entry = tuple.__new__
 
@@ -63,6 +64,8 @@ class Accounts:
         self._keyring = keyring
         self._prices = platform.prices
         self._bills: dict[Deployment, _Bill] = {}
+        # By the key's id: the key and the version of the keyring that the plan was made by.
+        self._plans: dict[str, tuple[Key, int, Plan | None]] = {}
         self._limiter = Limiter(platform.ledger, identity, currency=platform.prices.currency)
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
         self.metrics = metrics
@@ -84,7 +87,23 @@ class Accounts:
         if self.tracer is not None:
             await self.tracer.close()
 
-    async def admit(self, request: Request, deployment: Deployment, max_tokens: int | None) -> None:
+    def plan(self, request: Request) -> Plan | None:
+        """What the request needs of limits; None if its key and its project have none."""
+        key, version = request.key, self._keyring.version
+        if request.job:
+            # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
+            return self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=True)
+        known = self._plans.get(key.id)
+        if known is None or known[0] is not key or known[1] != version:
+            plan = self._limiter.plan(key, self._keyring.limits_of(key.project))
+            if len(self._plans) >= _REMEMBERED:
+                self._plans.clear()
+            self._plans[key.id] = known = (key, version, plan if plan.slices else None)
+        return known[2]
+
+    async def admit(
+        self, request: Request, plan: Plan, deployment: Deployment, max_tokens: int | None
+    ) -> None:
         """Lets the request through to its model, or waits with it for a slice of a limit.
 
         Args:
@@ -95,19 +114,13 @@ class Accounts:
             BudgetSpent: what one of them may cost is spent.
             Unavailable: the ledger cannot be asked whether there is something left.
         """
-        key, limiter = request.key, self._limiter
-        answer = limiter.usual(key) if max_tokens is None else max_tokens
-        tokens = estimate(len(request.body), answer)
-        cost = None
-        if max_tokens is not None:
-            cost = self._bill(deployment).price.cost(tokens - answer, 0, answer)
-        # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
-        plan = limiter.plan(key, self._keyring.limits_of(key.project), only_budget=bool(request.job))
+        prompt, answer, cost = prompt_tokens(len(request.body)), max_tokens, None
+        if answer is None:
+            answer = plan.answer.most
+        elif plan.budgets:
+            cost = self._bill(deployment).price.cost(prompt, 0, answer)
+        tokens, limiter = prompt + answer, self._limiter
         request.hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
-
-    def limits(self, key: Key) -> bool:
-        """Whether the key or its project has any limit."""
-        return bool(key.limits) or bool(self._keyring.limits_of(key.project))
 
     def price(self, deployment: Deployment) -> Price:
         return self._bill(deployment).price
@@ -159,7 +172,7 @@ class Accounts:
         if bill is None or bill.base is not base or bill.of is not base.model:
             model, adapter = base.model or base.name, deployment.name if deployment.adapter else ""
             price = self._prices.of(model, adapter)
-            if len(self._bills) >= _BILLS:
+            if len(self._bills) >= _REMEMBERED:
                 self._bills.clear()
             bill = self._bills[deployment] = _Bill(base, base.model, model, adapter, base.name, price)
         return bill
@@ -178,8 +191,8 @@ async def admit(request: Request, deployment: Deployment, max_tokens: int | None
     record = request.record
     record.model = deployment.name
     accounts = request.accounts
-    if accounts is not None and accounts.limits(request.key):
-        await accounts.admit(request, deployment, max_tokens)
+    if accounts is not None and (plan := accounts.plan(request)) is not None:
+        await accounts.admit(request, plan, deployment, max_tokens)
     record.deployment = deployment
 
 

@@ -51,11 +51,15 @@ class Keyring:
     Args:
         required: whether nobody may ask without a key.
         signer: of tokens that stand for a key; it must be ready before there are keys.
+
+    Attributes:
+        version: another one after each change.
     """
 
     def __init__(self, required: bool = False, signer: Signer | None = None) -> None:
         self.required = required
         self._signer = signer
+        self.version = 0
         self._by_id: dict[str, Key] = {}
         self._by_digest: dict[str, Key] = {}
         self._digests: dict[str, tuple[str, str]] = {}
@@ -74,8 +78,9 @@ class Keyring:
 
     def follow(self, changed: ChangedKeys | None) -> None:
         """The keys are so now."""
-        if changed is None:
+        if changed is None or not (changed.keys or changed.projects):
             return
+        self.version += 1
         for project in changed.projects:
             self._limits[project.name] = project.limits
         for key, *digests in changed.keys:

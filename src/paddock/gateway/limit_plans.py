@@ -127,11 +127,6 @@ class Plans:
         plan.key_limits, plan.project_limits = key.limits, project_limits
         return plan
 
-    def usual(self, key_id: str) -> int:
-        """Tokens of an answer."""
-        answer = self._answers.get(key_id)
-        return answer.most if answer is not None else FIRST_ANSWER
-
     def budgets(self) -> dict[str, LeaseSlice]:
         """Those of which something was spent that is not in the ledger yet, by subject."""
         for plan in self.active:

@@ -18,16 +18,13 @@ for any text, and would refuse three of four requests that fit.
 """
 
 
-def estimate(body_bytes: int, answer: int) -> int:
-    """Tokens that a request may take, prompt and answer together: reserved when it comes, corrected when it
-    is answered.
+def prompt_tokens(body_bytes: int) -> int:
+    """About as many as the prompt of a request has, reserved when it comes and corrected when it is answered.
 
     Args:
         body_bytes: of the whole request, of which the prompt is nearly all, or little.
-        answer: tokens that all its choices together may have, or else what answers usually take: see
-            `Limiter.usual`.
     """
-    return -(-body_bytes // BYTES_PER_TOKEN) + answer
+    return -(-body_bytes // BYTES_PER_TOKEN)
 
 
 def duration(seconds: float) -> str:

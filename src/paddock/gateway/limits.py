@@ -183,7 +183,7 @@ class Limiter:
         """Lets a request through, or says why not. None if neither its key nor its project has a limit.
 
         Args:
-            tokens: what it takes at most, or probably: see `limit_words.estimate`.
+            tokens: what it takes at most, or probably: prompt and answer together.
             cost: the same in billionths of the currency; what is usual for the key if None.
 
         Raises:
@@ -202,10 +202,6 @@ class Limiter:
             cost = plan.cost.most
         tokens, cost = tokens or 1, cost or 1
         return self._grab(plan, tokens, cost, now) or await self._wait(plan, tokens, cost, now)
-
-    def usual(self, key: Key) -> int:
-        """Tokens that an answer for this key hardly ever exceeds, by what the last ones took."""
-        return self._plans.usual(key.id)
 
     def written(self, entries: Sequence[Entry]) -> None:
         """These are in the ledger now: what they cost is not held beside it any more."""
@@ -229,13 +225,18 @@ class Limiter:
         while True:
             await asyncio.sleep(TURN_SECONDS)
             now = self._clock()
-            self._plans.give_back(now)
-            self._plans.forget(now)
-            if self._plans.active:
-                self.look()
+            self.turn()
             if now - cleared >= CLEAR_SECONDS:
                 cleared = now
                 await self._looks.clear(now)
+
+    def turn(self) -> None:
+        """What is done again and again: lets go of what nobody uses, and looks."""
+        now = self._clock()
+        self._plans.give_back(now)
+        self._plans.forget(now)
+        if self._plans.active:
+            self.look()
 
     async def close(self) -> None:
         """Gives everything back. What requests cost must be written before."""

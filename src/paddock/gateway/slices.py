@@ -340,4 +340,6 @@ class Account:
             one.limit = limit
             one.refused_until = 0.0
             # What is in hand was measured by the limit before.
+            if isinstance(one, RateSlice):
+                one.expire(math.inf)
             one.until = 0.0

@@ -26,13 +26,9 @@ def budget(period: str, spent: int) -> LeaseSlice:
     return one
 
 
-class TestEstimate:
-    def test_of_a_prompt_and_the_longest_answer(self) -> None:
-        assert limit_words.estimate(300, 50) == 150
-        assert limit_words.estimate(301, 50) == 151
-
-    def test_without_a_length_the_usual_answer(self) -> None:
-        assert limit_words.estimate(300, 1000) == 1100
+class TestPromptTokens:
+    def test_of_a_body_three_bytes_are_one(self) -> None:
+        assert [limit_words.prompt_tokens(length) for length in (0, 1, 300, 301)] == [0, 1, 100, 101]
 
 
 class TestUsual:
