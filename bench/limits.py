@@ -185,7 +185,7 @@ async def _client(
             for piece in range(1, PIECES + 1):
                 await asyncio.sleep(case.holds * chance.random() / PIECES)
                 made = tokens * piece // PIECES
-                hold.charge(made, made * PRICE)
+                hold.charge(made * PRICE)
         took = {"tokens": made, "budget": made * PRICE}.get(case.kind, 1)
         done.append(Did(began, time.time(), took))
         hold.end(made, made * PRICE, made)
@@ -248,7 +248,7 @@ async def _time(url: str, limits: Limits) -> list[float]:
             hold = await limiter.admit(limiter.plan(key, _NONE), LONGEST, ANSWER * PRICE)
             if hold is not None:
                 for piece in range(PIECES):
-                    hold.charge(piece, piece * PRICE)
+                    hold.charge(piece * PRICE)
                 hold.headers()
                 hold.end(ANSWER, ANSWER * PRICE, ANSWER)
         if number >= 20:

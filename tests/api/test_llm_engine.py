@@ -263,6 +263,10 @@ class TestEndpoints:
             assert started["status"] == "UPDATE_PENDING"
             state = started["spec"]["deployment_state"]
             assert (state["min_workers"], state["max_workers"], state["per_worker"]) == (1, 2, 7)
+            for name in ("min_workers", "max_workers"):
+                for method, path, more in (("PUT", f"{ENDPOINTS}/pony", {}), ("POST", ENDPOINTS, PONY)):
+                    said = await dialect.detail(method, path, {**more, "name": "mule", name: 10**6})
+                    assert said == f"{name} must be from 0 to 1000, not 1000000"
             assert "min_workers" in await dialect.detail(
                 "PUT", f"{ENDPOINTS}/pony", {"min_workers": 1, "max_workers": 0}
             )

@@ -157,7 +157,10 @@ class TestScale:
         assert (await own.ask("POST", "/deployments/one/scale", nothing))["status"] == "stopped"
         assert (await own.ask("POST", "/deployments/one/scale", {"max_workers": 1}))["status"] == "pending"
 
-    @pytest.mark.parametrize("body", [{}, {"min_workers": None}, {"min_workers": 2}, {"min_workers": -1}])
+    @pytest.mark.parametrize(
+        "body",
+        [{}, {"min_workers": None}, {"min_workers": 2}, {"min_workers": -1}, {"min_workers": 1001}],
+    )
     async def test_bad_input(self, own: OwnApi, body: Any) -> None:
         await own.deploy("one")
         error = (await own.ask("POST", "/deployments/one/scale", body, 400))["error"]

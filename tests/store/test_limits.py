@@ -191,7 +191,7 @@ class TestLanes:
                 used, paid = chance.randint(0, 300), chance.randint(0, 3000)
                 hold = under_way.pop(chance.randrange(len(under_way)))
                 if chance.random() < 0.3:
-                    hold.charge(used, paid)
+                    hold.charge(paid)
                 hold.end(used, paid, used)
                 tokens, cost = tokens + used, cost + paid
 
@@ -203,7 +203,7 @@ class TestLanes:
                 under_way.append(hold)
                 if len(under_way) > 40:
                     end()
-            assert by_lane > 1500
+            assert by_lane > 300
             while under_way:
                 end()
             await one.pass_time(10)
@@ -440,7 +440,7 @@ class TestBudget:
                 nonlocal spent
                 for _ in range(500):
                     spent += 50 if spent < 1000 else 1
-                    hold.charge(1, spent)
+                    hold.charge(spent)
                     await asyncio.sleep(0.005)
 
             with pytest.raises(BudgetSpent) as caught:

@@ -110,33 +110,54 @@ class Lane:
 
 
 class LaneHold:
-    """`limits.Hold` of a request that came by a lane."""
+    """`limits.Hold` of a request that came by a lane.
 
-    __slots__ = ("_ended", "_lane", "_limiter", "_plan", "_reserved", "_tokens")
+    Attributes:
+        reserved: see `limits.Hold`.
+    """
+
+    __slots__ = ("_ended", "_lane", "_limiter", "_plan", "_tokens", "reserved")
 
     def __init__(self, limiter: Limiter, plan: Plan, lane: Lane, tokens: int, cost: int) -> None:
         self._limiter = limiter
         self._plan = plan
         self._lane = lane
         self._tokens = tokens
-        self._reserved = cost
+        self.reserved = cost
         self._ended = False
 
-    def charge(self, tokens: int, cost: int) -> None:
+    @property
+    def has_budget(self) -> bool:
+        return bool(self._plan.budgets)
+
+    def charge(self, cost: int) -> None:
         """See `limits.Hold.charge`.
 
         Raises:
             BudgetSpent: it may go on no further.
         """
-        more = cost - self._reserved
+        more = cost - self.reserved
         if more <= 0:
             return
-        self._reserved = cost
+        self.reserved = cost
         lane = self._lane
         if self._plan.lane is lane and lane.cost >= more:
             lane.cost -= more
         else:
             self._limiter.spend(self._plan, more)
+
+    def reserve(self, cost: int) -> None:
+        """See `limits.Hold.reserve`."""
+        more, lane = cost - self.reserved, self._lane
+        if more <= 0:
+            return
+        if self._plan.lane is lane and lane.cost >= more:
+            lane.cost -= more
+        elif self._limiter.has(self._plan, more):
+            self._limiter.spend(self._plan, more)
+        else:
+            return
+        self.reserved = cost
 
     def end(self, tokens: int, cost: int, answer: int = 0) -> None:
         """See `limits.Hold.end`."""
@@ -147,7 +168,7 @@ class LaneHold:
         if plan.lane is lane:
             lane.places += 1
             lane.tokens += self._tokens - tokens
-            lane.cost += self._reserved - cost
+            lane.cost += self.reserved - cost
             lane.unwritten += cost
             if not lane.requests & _LEARNS:
                 plan.learn(tokens, cost, answer)
@@ -159,7 +180,7 @@ class LaneHold:
         for lease in plan.concurrent:
             lease.move(-1)
         for budget in plan.budgets:
-            budget.move(cost - self._reserved)
+            budget.move(cost - self.reserved)
             budget.unwritten += cost
         plan.learn(tokens, cost, answer)
         self._limiter.freed(plan)

@@ -17,7 +17,7 @@ from paddock.gateway import limit_words
 from paddock.gateway.limit_lanes import Lane, LaneHold, fill
 from paddock.gateway.limit_looks import Looks
 from paddock.gateway.limit_plans import Plan, Plans, needed
-from paddock.gateway.slices import LeaseSlice, RateSlice, Slice
+from paddock.gateway.slices import AGO_SECONDS, LeaseSlice, RateSlice, Slice
 from paddock.schemas.limits import Limits
 from paddock.schemas.usage import Entry
 from paddock.services.keys import Key
@@ -30,8 +30,6 @@ TURN_SECONDS = 0.25
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 0.25
 """For which those wait who find nothing left of a lease: what others have in hand comes back within."""
-DOUBT_SECONDS = 0.05
-"""For a moment a cost can be both in the ledger and held: a budget is spent when it looks so for longer."""
 REFUSED_SECONDS = 0.1
 """For which a refusal holds without a new look."""
 PATIENCE_SECONDS = 2.0
@@ -40,9 +38,13 @@ CLEAR_SECONDS = 30.0
 
 
 class Hold:
-    """What a request that was let through has of its limits, until `end`."""
+    """What a request that was let through has of its limits, until `end`.
 
-    __slots__ = ("_ended", "_limiter", "_plan", "_reserved", "_tokens")
+    Attributes:
+        reserved: what it may cost before more must be had of its budgets, in billionths of the currency.
+    """
+
+    __slots__ = ("_ended", "_limiter", "_plan", "_tokens", "reserved")
 
     def __init__(
         self, limiter: Limiter, plan: Plan, tokens: tuple[tuple[RateSlice, int, int], ...], reserved: int
@@ -51,11 +53,16 @@ class Hold:
         self._plan = plan
         # Each limit, the tick under which they were taken, and how many.
         self._tokens = tokens
-        self._reserved = reserved
+        self.reserved = reserved
         self._ended = False
 
-    def charge(self, tokens: int, cost: int) -> None:
-        """Tells what the request took so far. Tokens are settled at its end.
+    @property
+    def has_budget(self) -> bool:
+        """Whether what it costs is limited."""
+        return bool(self._plan.budgets)
+
+    def charge(self, cost: int) -> None:
+        """Tells what the request cost so far. Tokens are settled at its end.
 
         Args:
             cost: in billionths of the currency.
@@ -63,10 +70,17 @@ class Hold:
         Raises:
             BudgetSpent: it may go on no further.
         """
-        if cost <= self._reserved:
+        if cost <= self.reserved:
             return
-        more, self._reserved = cost - self._reserved, cost
+        more, self.reserved = cost - self.reserved, cost
         self._limiter.spend(self._plan, more)
+
+    def reserve(self, cost: int) -> None:
+        """Lets the request cost so much, if that is in hand."""
+        more = cost - self.reserved
+        if more > 0 and self._limiter.has(self._plan, more):
+            self.reserved = cost
+            self._limiter.spend(self._plan, more)
 
     def end(self, tokens: int, cost: int, answer: int = 0) -> None:
         """Settles it: to be called once, however the request ended.
@@ -85,7 +99,7 @@ class Hold:
         for lease in plan.concurrent:
             lease.move(-1)
         for budget in plan.budgets:
-            budget.move(cost - self._reserved)
+            budget.move(cost - self.reserved)
             budget.unwritten += cost
         plan.learn(tokens, cost, answer)
         self._limiter.freed(plan)
@@ -271,6 +285,11 @@ class Limiter:
         """Whether somebody waits for what there is not."""
         return bool(self._waiting)
 
+    def has(self, plan: Plan, cost: int) -> bool:
+        """Whether so much is in hand of the plan's budgets."""
+        now = self._clock()
+        return all(one.in_hand(now) >= cost for one in plan.budgets)
+
     def spend(self, plan: Plan, cost: int) -> None:
         """Takes so much more of the plan's budgets.
 
@@ -296,13 +315,10 @@ class Limiter:
         Raises:
             BudgetSpent: and there is no more.
         """
-        seconds = budget.short_for(time.monotonic())
-        if seconds >= DOUBT_SECONDS:
-            raise limit_words.short(budget, self._clock(), self._currency)
-        if seconds:
-            self._look_soon()
-        else:
-            self.look()
+        now = self._clock()
+        if budget.room <= 0 and now - budget.looked < AGO_SECONDS:
+            raise limit_words.short(budget, now, self._currency)
+        self.look()
 
     # ---- letting through
 

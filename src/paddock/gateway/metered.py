@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from paddock.errors import BudgetSpent, PaddockError
+from paddock.errors import BudgetSpent
+from paddock.gateway.collect import Collector
 from paddock.gateway.counting import Counted
 from paddock.gateway.http import Request
-from paddock.inference.relay import Translator
+from paddock.gateway.limit_lanes import LaneHold
+from paddock.gateway.limits import Hold
+from paddock.inference.relay import Collecting, Translator
 from paddock.inference.routing import Deployment
+from paddock.services.prices import FREE, MILLION, Price
+
+AHEAD = 32
+"""Tokens that are paid for before they come, so that not each of them is looked at."""
+LEAST_BYTES = 40
+"""Of an event that holds a token; in fewer there is no room for its name and its JSON."""
 
 
-class Fed(Counted, Protocol):
-    """A part of an answer that takes an engine's stream in."""
-
-    def restart(self) -> None: ...
-
-
-class FedTranslator(Fed, Translator, Protocol): ...
-
-
-class FedCollector(Fed, Protocol):
-    def feed(self, data: bytes) -> None: ...
+class FedTranslator(Counted, Translator, Protocol): ...
 
 
 class Meter:
@@ -33,64 +32,110 @@ class Meter:
         choices_each: how many of them have the same prompt, which counts once.
     """
 
+    __slots__ = ("_ahead", "_choices_each", "_hold", "_over", "_parts", "_price", "_room", "_spent")
+
     def __init__(
-        self, request: Request, deployment: Deployment, parts: Sequence[Counted], choices_each: int = 1
+        self, hold: Hold | LaneHold, price: Price, parts: Sequence[Counted], choices_each: int
     ) -> None:
-        self._hold = request.hold
-        self._price = request.accounts.price(deployment) if request.accounts is not None else None
+        self._hold = hold
+        self._price = price
         self._parts = parts
         self._choices_each = choices_each
         self._spent: BudgetSpent | None = None
         self._over = False
+        self._ahead = price.cost(0, 0, AHEAD)
+        # Bytes that may come before it must be looked what they cost.
+        self._room = 0
+        self._cover(0)
 
-    def pays(self) -> bool:
-        """Something came, and what there is by now is charged. Whether it goes on to the caller: what the
-        engine sends until it knows that it is to stop only counts.
+    def pays(self, size: int) -> bool:
+        """So many bytes came. Whether they go on to the caller: what the engine sends until it knows that it
+        is to stop only counts.
 
         Raises:
             BudgetSpent: what came before could just be paid; once.
         """
+        self._room -= size
+        return True if self._room > 0 else self._look()
+
+    def _look(self) -> bool:
         if self._over:
             return False
         if self._spent is not None:
             self._over = True
             raise self._spent
-        if self._hold is None or self._price is None:
-            return True
         prompt = sum(part.prompt_tokens for part in self._parts) // self._choices_each
         completion = sum(part.pieces for part in self._parts)
+        cost = self._price.cost(prompt, 0, completion)
         try:
-            self._hold.charge(prompt + completion, self._price.cost(prompt, 0, completion))
+            self._hold.charge(cost)
         except BudgetSpent as error:
             self._spent = error
+            self._room = 0
+            return True
+        # Near the end there is nothing in hand for that, and every token is looked at.
+        self._hold.reserve(cost + self._ahead)
+        self._cover(cost)
         return True
 
+    def _cover(self, cost: int) -> None:
+        """What is reserved beyond that cost is good for so many tokens."""
+        tokens = (self._hold.reserved - cost) * MILLION // (self._price.completion or 1)
+        self._room = tokens * LEAST_BYTES
 
-class MeteredTranslator:
+
+def metered_translator(
+    inner: FedTranslator,
+    request: Request,
+    deployment: Deployment,
+    parts: Sequence[Counted],
+    choices_each: int = 1,
+) -> Translator:
+    """What charges the stream that `inner` translates; `inner` itself if nothing is to be charged."""
+    meter = _meter(request, deployment, parts, choices_each)
+    return inner if meter is None else _MeteredTranslator(inner, meter)
+
+
+def metered_collectors(
+    collectors: Sequence[Collector], request: Request, deployment: Deployment, choices_each: int
+) -> Sequence[Collecting]:
+    """The same for the parts of a whole answer."""
+    meter = _meter(request, deployment, collectors, choices_each)
+    return collectors if meter is None else [_MeteredCollector(one, meter) for one in collectors]
+
+
+def _meter(
+    request: Request, deployment: Deployment, parts: Sequence[Counted], choices_each: int
+) -> Meter | None:
+    if request.accounts is None or request.hold is None or not request.hold.has_budget:
+        return None
+    price = request.accounts.price(deployment)
+    return None if price is FREE else Meter(request.hold, price, parts, choices_each)
+
+
+class _MeteredTranslator:
     """A `paddock.inference.relay.Translator`."""
 
     def __init__(self, inner: FedTranslator, meter: Meter) -> None:
-        self._inner = inner
-        self._meter = meter
+        self._feed = inner.feed
+        self._pays = meter.pays
         self.restart = inner.restart
         self.finish = inner.finish
+        self.fail = inner.fail
 
     def feed(self, data: bytes) -> bytes:
-        out = self._inner.feed(data)
-        return out if self._meter.pays() else b""
-
-    def fail(self, error: PaddockError) -> bytes:
-        return self._inner.fail(error)
+        out = self._feed(data)
+        return out if self._pays(len(data)) else b""
 
 
-class MeteredCollector:
+class _MeteredCollector:
     """A `paddock.inference.relay.Collecting`."""
 
-    def __init__(self, inner: FedCollector, meter: Meter) -> None:
-        self._inner = inner
-        self._meter = meter
+    def __init__(self, inner: Collector, meter: Meter) -> None:
+        self._feed = inner.feed
+        self._pays = meter.pays
         self.restart = inner.restart
 
     def feed(self, data: bytes) -> None:
-        self._inner.feed(data)
-        self._meter.pays()
+        self._feed(data)
+        self._pays(len(data))

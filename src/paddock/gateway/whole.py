@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -15,10 +14,9 @@ from paddock.errors import PaddockError
 from paddock.gateway.collect import Collector, merge_answers
 from paddock.gateway.counting import count, count_parts
 from paddock.gateway.http import Request
-from paddock.gateway.metered import Meter, MeteredCollector
+from paddock.gateway.metered import metered_collectors
 from paddock.inference import relay
 from paddock.inference.connection import Body
-from paddock.inference.relay import Collecting
 from paddock.inference.routing import Deployment
 
 JSON = dict[str, Any]
@@ -74,13 +72,12 @@ async def collect(request: Request, deployment: Deployment, plan: Plan, *, chat:
         As `answer`.
     """
     collectors = [Collector(chat) for _ in plan.parts]
+    fed = metered_collectors(collectors, request, deployment, plan.choices_each)
     try:
         await gather(
             [
                 relay.collect(deployment, path(chat), part.body, into)
-                for part, into in zip(
-                    plan.parts, _metered(request, deployment, plan, collectors), strict=True
-                )
+                for part, into in zip(plan.parts, fed, strict=True)
             ]
         )
         whole = [collector.answer() for collector in collectors]
@@ -90,15 +87,6 @@ async def collect(request: Request, deployment: Deployment, plan: Plan, *, chat:
     merged = whole[0] if len(whole) == 1 else merge_answers(whole, plan.choices_each)
     count(request.record, merged.get("usage"))
     return merged
-
-
-def _metered(
-    request: Request, deployment: Deployment, plan: Plan, collectors: Sequence[Collector]
-) -> Sequence[Collecting]:
-    if request.hold is None:
-        return collectors
-    meter = Meter(request, deployment, collectors, plan.choices_each)
-    return [MeteredCollector(one, meter) for one in collectors]
 
 
 async def gather(awaitables: list[Any]) -> list[Any]:

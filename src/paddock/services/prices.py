@@ -10,7 +10,7 @@ from paddock.errors import StartupError
 from paddock.schemas.limits import NANO
 
 OTHERS = "*"
-_MILLION = 10**6
+MILLION = 10**6
 _KEYS = ("prompt", "cached_prompt", "completion")
 _MOST = 10**6
 """Of the currency for a million tokens: a slip of the pen, and no price."""
@@ -35,7 +35,7 @@ class Price:
             + cached_tokens * self.cached_prompt
             + completion_tokens * self.completion
         )
-        return (millionths + _MILLION // 2) // _MILLION
+        return (millionths + MILLION // 2) // MILLION
 
 
 FREE = Price()

@@ -12,10 +12,12 @@ from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.gateway.validate import parse_whole
 from paddock.schemas.llm_engine import CreateLLMEndpointRequest, UpdateLLMEndpointRequest
 from paddock.schemas.openai import INT32
+from paddock.schemas.own import MOST_WORKERS
 
 JSON = dict[str, Any]
 _COUNTS = {"max_model_len": 1, "max_num_seqs": 1, "min_workers": 0, "max_workers": 0, "per_worker": 1}
 _COUNTS |= {"num_shards": 1, "gpus": 0, "tensor_parallel_size": 1}
+_MOST = {"min_workers": MOST_WORKERS, "max_workers": MOST_WORKERS}
 _FIXED = ("endpoint_type", "inference_framework", "nodes_per_worker")
 
 
@@ -90,9 +92,10 @@ def _check(given: JSON) -> None:
             # It is kept and shown again, which takes ordinary JSON.
             raise InvalidRequest(f"{name}: {error}", param=name) from None
     for name, least in _COUNTS.items():
-        if name in given and not least <= given[name] <= INT32:
+        most = _MOST.get(name, INT32)
+        if name in given and not least <= given[name] <= most:
             raise InvalidRequest(
-                f"{name} must be from {least} to {INT32}, not {str(given[name])[:20]}", param=name
+                f"{name} must be from {least} to {most}, not {str(given[name])[:20]}", param=name
             )
     for name in ("name", "model_name", "checkpoint_path"):
         if given.get(name) == "":

@@ -19,11 +19,11 @@ from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.llm_engine.outputs import Events, output
-from paddock.gateway.metered import Meter, MeteredTranslator
+from paddock.gateway.metered import metered_translator
 from paddock.gateway.sse import HEADERS
 from paddock.gateway.validate import parse_whole
 from paddock.inference import relay
-from paddock.inference.relay import EngineRefused, Translator
+from paddock.inference.relay import EngineRefused
 from paddock.inference.routing import Deployment, Routes
 from paddock.schemas.llm_engine import CompletionStreamV1Request, CompletionSyncV1Request
 from paddock.schemas.openai import INT32
@@ -91,9 +91,7 @@ async def stream(request: Request, routes: Routes) -> None:
     events = Events(request.id, body.max_new_tokens, with_tokens=bool(body.return_token_log_probs))
     headers = HEADERS % request.answer_headers
     engine_body = planned.parts[0].body
-    metered: Translator = events
-    if request.hold is not None:
-        metered = MeteredTranslator(events, Meter(request, deployment, [events]))
+    metered = metered_translator(events, request, deployment, [events])
     heard = Heard(metered, chat=False) if callbacks.wanted(deployment) else None
     try:
         outcome = await relay.stream(

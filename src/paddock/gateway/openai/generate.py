@@ -17,7 +17,7 @@ from paddock.gateway.collect import merge_answers, merge_usage
 from paddock.gateway.counting import count_parts, finish_stream
 from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response
-from paddock.gateway.metered import Meter, MeteredTranslator
+from paddock.gateway.metered import metered_translator
 from paddock.gateway.openai.answers import Shape
 from paddock.gateway.openai.merge import Merged
 from paddock.gateway.openai.streams import Relayed, Rewritten
@@ -253,10 +253,8 @@ class _Exchange:
             callbacks.tell_soon(self.request, self.deployment, lambda: self._shape(answer))
 
     def _metered(self, translator: Relayed | Rewritten, parts: Sequence[Relayed | Rewritten]) -> Translator:
-        if self.request.hold is None:
-            return translator
-        meter = Meter(self.request, self.deployment, parts, self.plan.choices_each)
-        return MeteredTranslator(translator, meter)
+        each = self.plan.choices_each
+        return metered_translator(translator, self.request, self.deployment, parts, each)
 
     def _heard(self, translator: Translator) -> Translator:
         """What hears the answer besides, if it is for somebody else too."""
