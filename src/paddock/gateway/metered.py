@@ -21,6 +21,10 @@ LEAST_BYTES = 40
 """Of an event that holds a token; in fewer there is no room for its name and its JSON."""
 
 
+FEW = 4
+"""Tokens of which it cannot be said how long they are."""
+
+
 class FedTranslator(Counted, Translator, Protocol): ...
 
 
@@ -32,7 +36,7 @@ class Meter:
         choices_each: how many of them have the same prompt, which counts once.
     """
 
-    __slots__ = ("_ahead", "_choices_each", "_hold", "_over", "_parts", "_price", "_room", "_spent")
+    __slots__ = ("_ahead", "_came", "_choices_each", "_hold", "_over", "_parts", "_price", "_room", "_spent")
 
     def __init__(
         self, hold: Hold | LaneHold, price: Price, parts: Sequence[Counted], choices_each: int
@@ -44,9 +48,9 @@ class Meter:
         self._spent: BudgetSpent | None = None
         self._over = False
         self._ahead = price.cost(0, 0, AHEAD)
-        # Bytes that may come before it must be looked what they cost.
-        self._room = 0
-        self._cover(0)
+        # Bytes that came, and those that may come before it must be looked what they cost.
+        self._came = self._room = 0
+        self._cover(0, 0)
 
     def pays(self, size: int) -> bool:
         """So many bytes came. Whether they go on to the caller: what the engine sends until it knows that it
@@ -55,6 +59,7 @@ class Meter:
         Raises:
             BudgetSpent: what came before could just be paid; once.
         """
+        self._came += size
         self._room -= size
         return True if self._room > 0 else self._look()
 
@@ -75,13 +80,14 @@ class Meter:
             return True
         # Near the end there is nothing in hand for that, and every token is looked at.
         self._hold.reserve(cost + self._ahead)
-        self._cover(cost)
+        self._cover(cost, completion)
         return True
 
-    def _cover(self, cost: int) -> None:
-        """What is reserved beyond that cost is good for so many tokens."""
+    def _cover(self, cost: int, completion: int) -> None:
+        """What is reserved beyond the cost of so many tokens is good for some more of about their length."""
         tokens = (self._hold.reserved - cost) * MILLION // (self._price.completion or 1)
-        self._room = tokens * LEAST_BYTES
+        length = self._came * 3 // (4 * completion) if completion >= FEW else 0
+        self._room = tokens * max(LEAST_BYTES, length)
 
 
 def metered_translator(
