@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from paddock.gateway.limit_plans import Plan
     from paddock.gateway.limits import Limiter
 
-MOST = 64
+MOST = 512
 """Requests that a lane is for."""
+NEAR = 0.05
+"""Seconds for which a lane is not worth it."""
 LEAST = 8
 """For fewer it is not worth it."""
 PARTS = 8
@@ -196,6 +198,10 @@ class LaneHold:
 def fill(limiter: Limiter, plan: Plan, tokens: int, cost: int, now: float) -> Lane | None:
     """A lane for requests like this one, or None where there is not plenty of all that they need."""
     count, until = MOST * PARTS, float("inf")
+    for rate in (*plan.requests, *plan.tokens):
+        if rate.until < now + NEAR:
+            # A lane lasts as long as the oldest of it.
+            rate.expire(now + NEAR)
     for one in plan.ones:
         count, until = min(count, one.spare), min(until, one.until)
     for rate in plan.tokens:

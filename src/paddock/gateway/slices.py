@@ -25,6 +25,8 @@ REACH = 0.45
 BUDGET_PARTS = 500
 """Of a budget a process has at most one part of so many in hand: who is over it already gets nothing back."""
 RENEW_SECONDS = 1.0
+AHEAD_SECONDS = 0.3
+"""What ends so soon is replaced at the next look: until then there may be none."""
 GIVE_SECONDS = 0.05
 """After which what is not needed goes back, not at every look."""
 AGO_SECONDS = 0.25
@@ -101,7 +103,7 @@ class Slice:
         return self.wanting or self.spare < 2 * self.low
 
     def _set_low(self) -> None:
-        self.low = min(self.spare, self._keep) // 4
+        self.low = min(self.spare, self._keep) // 2
 
     def _more(self, now: float) -> int:
         """What it is good to keep in hand."""
@@ -169,14 +171,16 @@ class RateSlice(Slice):
             return None
         self.expire(now)
         wanted = max(0, needed - self.spare)
-        wants = wanted > 0 or self._runs_out
+        lasting = sum(count for _, count, until in self._parts if until > now + AHEAD_SECONDS)
+        ends = now - self.looked >= GIVE_SECONDS and min(lasting, self.spare) < self._keep // 2
+        wants = wanted > 0 or self._runs_out or ends
         gives = (self.back or self.late) and now - self.looked >= GIVE_SECONDS
         if not (wants or gives):
             return None
         more = 0
         if wants:
             self._keep = self._more(now)
-            more = max(0, self._keep - max(0, self.spare - needed))
+            more = max(0, self._keep - max(0, min(lasting, self.spare) - needed))
             self.wanting, self.low = False, _NEVER
         asked = Take(self.subject, self.kind, self.limit, wanted, more, tuple(self.back.items()), self.late)
         # Should it fail, nobody knows whether it went back: then it stays taken until its time is over.
