@@ -92,6 +92,8 @@ class TestCreate:
             ({"models": [""]}, "models"),
             ({"models": ["a"] * 1001}, "models"),
             ({"expires_at": NOW}, "expires_at"),
+            ({"expires_at": -5.0}, "expires_at"),
+            ({"expires_at": 1e300}, "expires_at"),
             ({"limits": {"rpm": 1}}, "limits.rpm"),
             ({"limits": {"requests_per_minute": 0}}, "limits.requests_per_minute"),
             ({"limits": {"requests_per_minute": 1.5}}, "limits.requests_per_minute"),

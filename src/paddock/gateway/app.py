@@ -96,6 +96,18 @@ class Mount:
     summary: str = ""
 
 
+def require_scope(key: Key, scope: str) -> None:
+    """
+    Raises:
+        Forbidden: the key is not good for that.
+    """
+    if scope not in key.scopes and ADMIN not in key.scopes:
+        raise Forbidden(
+            f"the API key {key.name!r} is not for this: it needs the scope {scope!r} and has"
+            f" {', '.join(sorted(key.scopes))}"
+        )
+
+
 class _Pattern(NamedTuple):
     """
     Attributes:
@@ -251,12 +263,9 @@ class App:
         if scope is PUBLIC:
             return self.keyring.find_or_nobody(request.headers)
         key = self.keyring.find(request.headers)
-        if scope in key.scopes or scope is ANY_KEY or ADMIN in key.scopes:
-            return key
-        raise Forbidden(
-            f"the API key {key.name!r} is not for this: it needs the scope {scope!r} and has"
-            f" {', '.join(sorted(key.scopes))}"
-        )
+        if scope is not ANY_KEY:
+            require_scope(key, scope)
+        return key
 
     def _mount(self, path: str) -> Mount:
         return next((mount for mount in self.mounts if path.startswith(mount.prefix)), self.mounts[-1])

@@ -14,6 +14,7 @@ from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
 from paddock.services import deployments, tuned_models
 from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, in_thread
+from paddock.services.snapshots import snapshots
 from paddock.store.tables import DeploymentRow
 
 ORIGIN = "command"
@@ -24,6 +25,15 @@ POLL_SECONDS = 0.05
 def serves(project: str | InstrumentedAttribute[str]) -> ColumnElement[bool]:
     """Which deployments the project may ask, and have serve its adapters: its own, and those for all."""
     return (DeploymentRow.project == project) | (DeploymentRow.origin == ORIGIN)
+
+
+async def for_all(platform: Platform, project: str) -> list[Deployment]:
+    """Those that the project may ask without having them, in the order in which they were made."""
+    query = select(DeploymentRow).where(
+        DeploymentRow.origin == ORIGIN, DeploymentRow.project != project, DeploymentRow.deleted_at.is_(None)
+    )
+    query = query.order_by(DeploymentRow.created_at, DeploymentRow.id)
+    return await platform.store.read(lambda session: snapshots(session, list(session.scalars(query))))
 
 
 async def ensure(platform: Platform, models: Sequence[str]) -> list[Deployment]:

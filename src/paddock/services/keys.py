@@ -26,6 +26,8 @@ USUAL_SCOPES = (INFERENCE, MANAGE)
 SECRET_PREFIX = "paddock_"
 """By which programs that look for leaked secrets know ours."""
 MOST_NAME = 128
+LATEST = 4_102_444_800
+"""The year 2100: what ends later is meant never to end."""
 MOST_MODELS = 1000
 _HINT = 4
 _NAME = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -239,9 +241,11 @@ def _write(session: ChangeSession, row: KeyRow, asked: NewKey, now: float) -> No
     if asked.limits is not None:
         row.limits = projects.changed_limits(row.limits or {}, asked.limits)
     if asked.expires_at is not None:
-        if 0 < asked.expires_at <= now:
+        if asked.expires_at and not now < asked.expires_at <= LATEST:
             raise InvalidRequest(
-                "expires_at lies in the past; it is in seconds since 1970", param="expires_at"
+                f"expires_at must be a time to come in seconds since 1970, up to {LATEST}, not"
+                f" {asked.expires_at:.16g}",
+                param="expires_at",
             )
         row.expires_at = asked.expires_at or None
     row.revision = session.revision

@@ -24,7 +24,7 @@ from paddock.gateway.llm_engine.translate import (
 from paddock.gateway.llm_engine.views import endpoint, task_id
 from paddock.schemas.hardware import HardwareType
 from paddock.schemas.own import Deployment
-from paddock.services import adapters, deployments, gateways, tuned_deployments
+from paddock.services import adapters, commanded, deployments, gateways, tuned_deployments
 from paddock.services.adapters import Adapter
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import hardware_types
@@ -77,17 +77,24 @@ async def get(request: Request, platform: Platform) -> Response:
     try:
         return _answer(show(await deployments.get(platform, request.project, name)))
     except NotFound as error:
-        adapter = await _adapter(request, platform, name, error)
-    every = (await deployments.list_page(platform, request.project)).deployments
+        public = await commanded.for_all(platform, request.project)
+        try:
+            adapter = await _adapter(request, platform, name, error)
+        except NotFound:
+            if found := [one for one in public if name in (one.name, one.id)]:
+                return _answer(show(found[0]))
+            raise
+    every = [*(await deployments.list_page(platform, request.project)).deployments, *public]
     return _answer(fine_tuned.endpoint(adapter, fine_tuned.base_of(adapter, every), show))
 
 
 async def list_all(request: Request, platform: Platform) -> Response:
-    """Answers GET model-endpoints with every endpoint of the project, whichever dialect made it; fine-tuned
-    models are such too.
+    """Answers GET model-endpoints with every endpoint of the project, whichever dialect made it, and those
+    for all; fine-tuned models are such too.
     """
     values = query_values(request, LISTED)
     every = (await deployments.list_page(platform, request.project)).deployments
+    every += await commanded.for_all(platform, request.project)
     found: list[Deployment | Adapter] = [*every, *await adapters.list_all(platform, request.project)]
     found.sort(key=lambda one: one.created_at)
     if "name" in values:

@@ -7,11 +7,13 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from paddock.errors import InvalidRequest, NotFound
-from paddock.gateway.app import ANY_KEY, Route
+from paddock.gateway.app import ANY_KEY, Route, require_scope
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.query import number
 from paddock.schemas.jobs import Job, JobState
 from paddock.services import jobs
+from paddock.services.finetunes.spec import KIND as FINE_TUNE
+from paddock.services.keys import INFERENCE, MANAGE
 from paddock.services.platform import Platform
 
 PAGE = 100
@@ -49,7 +51,10 @@ def routes(platform: Platform) -> list[Route]:
         return _answer(await jobs.get(platform, request.project, request.params["job"]))
 
     async def cancel(request: Request) -> Response:
-        return _answer(await jobs.cancel(platform, request.project, request.params["job"]))
+        job = await jobs.get(platform, request.project, request.params["job"])
+        # As where it was asked for: to learn changes what the project has.
+        require_scope(request.key, MANAGE if job.kind == FINE_TUNE else INFERENCE)
+        return _answer(await jobs.cancel(platform, request.project, job.id))
 
     return [
         Route("GET", "/jobs", list_page, "Batches and other long work, the newest first.", query=_LIST),

@@ -46,11 +46,10 @@ def mount(
         waiting = [one for one in directory.all() if not one.serves and one.base is None]
         reason = refusal()
         if reason is not None or waiting:
-            # Of what is another project's, its number is all that is told.
+            # What is another project's is not named.
             seen = set(visible(directory, request.key).all())
             models = {one.name: one.problem for one in waiting if one in seen}
-            body = {"status": "waiting", "models": models, "others": len(waiting) - len(models)}
-            return Response(orjson.dumps(body), 503)
+            return Response(orjson.dumps({"status": "waiting", "models": models}), 503)
         return Response(b'{"status":"ok"}')
 
     async def scrape(request: Request) -> Response:
