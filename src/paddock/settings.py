@@ -67,13 +67,15 @@ class Settings:
         False, "Answer nobody without an API key, also while the server listens on loopback."
     )
     allow_anonymous: bool = _setting(
-        False, "Answer anybody without an API key, also while the server listens on other addresses."
+        False,
+        "Answer anybody without an API key, also while the server listens on other addresses, and on loopback any"
+        " web page too.",
     )
     allow_path: str | None = _setting(
         None,
-        "Folders below which callers may name models and the files of jobs, separated by `:`; also `s3://`"
-        " addresses, for jobs. Without it any model may be named while the server listens on loopback, and"
-        " none otherwise.",
+        "Folders below which callers of every project may name models and the files of jobs, separated by `:`;"
+        " also `s3://` addresses, for jobs. Without it any model's folder and any `s3://` address may be named"
+        " while the server listens on loopback and asks for no keys, and none otherwise.",
     )
     allow_private_urls: bool = _setting(
         False,

@@ -224,6 +224,38 @@ class TestLanes:
             for _ in range(1_000):
                 assert await one.ask(1) is not None
 
+    async def test_who_waits_while_a_limit_is_taken_away_is_let_through(self, url: str) -> None:
+        ledger = _Held(url)
+        async with pair(ledger, Limits(requests_per_minute=10)) as one:
+            ledger.go.clear()
+            first = asyncio.create_task(one.ask(0))
+            await ledger.asked.wait()
+            second = asyncio.create_task(one.ask(0))
+            await asyncio.sleep(0)
+            one.both[0].plan(Key("key-1", "team", "ci"), NONE)
+            ledger.go.set()
+            async with asyncio.timeout(5):
+                assert await first is not None
+                assert await second is not None
+        ledger.close()
+
+    async def test_who_comes_back_after_long_counts_once(self, ledger: Ledger) -> None:
+        async with pair(ledger, Limits(budget=1000, requests_per_minute=100)) as one:
+            before = one.plan(0)
+            hold = await one.ask(0, cost=10)
+            assert hold is not None
+            hold.end(1, 0)
+            one.clock.now += 700
+            await one.pass_time(0.5)
+            assert before.forgotten
+            for _ in range(5):
+                hold = await one.ask(0, cost=100)
+                assert hold is not None
+                hold.end(1, 100)
+                await one.write(0, 100)
+                await one.pass_time(1)
+            assert await one.ask(0, cost=500) is not None
+
     async def test_new_limits_hold_for_the_next_request(self, ledger: Ledger) -> None:
         async with pair(ledger, Limits(requests_per_minute=100_000)) as one:
             for _ in range(1000):
@@ -448,9 +480,8 @@ class TestBudget:
             assert "the budget of 0.000001 EUR of key 'ci'" in caught.value.message
             hold.end(20, spent)
             assert spent < 1100
-            error = await one.refusal(1)
-            assert isinstance(error, BudgetSpent)
-            # It is spent whether it is in the ledger or not, and not twice as much when it is.
+            # Until it is in the ledger another process only knows that it is reserved.
+            assert (await one.refusal(1)).retry_after == 1
             await one.write(0, spent)
             await one.pass_time(1)
             assert isinstance(await one.refusal(1), BudgetSpent)

@@ -35,6 +35,8 @@ class KeysApi:
         return self._ask("GET", _path(identity), "id")
 
     def change(self, identity: str, asked: JSON) -> JSON:
+        if "expires_at" in asked:
+            asked = {**asked, "expires_at": asked["expires_at"] or None}
         return self._ask("PATCH", _path(identity), "id", asked)
 
     def rotate(self, identity: str, keep_old: float) -> JSON:

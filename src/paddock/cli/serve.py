@@ -48,13 +48,13 @@ from paddock import settings as settings_module
     "--allow-anonymous",
     is_flag=True,
     default=None,
-    help="Answer anybody without a key, also on an address that others reach.",
+    help="Answer anybody without a key, also on an address that others reach, but as no admin.",
 )
 @click.option(
     "--allow-path",
     metavar="FOLDER",
     multiple=True,
-    help="Folder below which callers may name models and files of jobs. Repeatable.",
+    help="Folder below which callers may name models and files of jobs, or an s3:// address. Repeatable.",
 )
 @click.option(
     "--jobs",

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paddock.errors import PaddockError
+from paddock.errors import BudgetSpent, PaddockError, RateLimited, Unavailable
 from paddock.gateway.http import Request
 from paddock.gateway.keyring import Keyring
 from paddock.gateway.ledger import LedgerWriter
@@ -17,6 +17,7 @@ from paddock.gateway.limit_words import prompt_tokens
 from paddock.gateway.limits import Limiter
 from paddock.gateway.metrics import Metrics
 from paddock.gateway.nobody import unsent
+from paddock.gateway.visible import require
 from paddock.inference.log_lines import request_id
 from paddock.inference.routing import Deployment
 from paddock.schemas.usage import Entry
@@ -94,7 +95,12 @@ class Accounts:
             # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
             return self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=True)
         known = self._plans.get(key.id)
-        if known is None or known[0] is not key or known[1] != version:
+        if (
+            known is None
+            or known[0] is not key
+            or known[1] != version
+            or (known[2] is not None and known[2].forgotten)
+        ):
             plan = self._limiter.plan(key, self._keyring.limits_of(key.project))
             if len(self._plans) >= _REMEMBERED:
                 self._plans.clear()
@@ -102,22 +108,28 @@ class Accounts:
         return known[2]
 
     async def admit(
-        self, request: Request, plan: Plan, deployment: Deployment, max_tokens: int | None
+        self, request: Request, plan: Plan, deployment: Deployment, max_tokens: int | None, answers: int
     ) -> None:
         """Lets the request through to its model, or waits with it for a slice of a limit.
 
         Args:
-            max_tokens: that its answer may have; None if it does not say.
+            max_tokens: that each answer may have; None if it does not say.
+            answers: how many there are to be.
 
         Raises:
             RateLimited: a limit of its key or project is reached.
             BudgetSpent: what one of them may cost is spent.
             Unavailable: the ledger cannot be asked whether there is something left.
         """
-        prompt, answer, cost = prompt_tokens(len(request.body)), max_tokens, None
+        prompt, cost = prompt_tokens(len(request.body)), None
+        most = deployment.context_length
+        # Clients say more than the model can: it would keep everybody else from what is left.
+        answer = max_tokens if max_tokens is None or not 0 < most < max_tokens else most
         if answer is None:
-            answer = plan.answer.most
-        elif plan.budgets:
+            answer = plan.answer.most * answers
+        else:
+            answer *= answers
+        if max_tokens is not None and plan.budgets:
             cost = self._bill(deployment).price.cost(prompt, 0, answer)
         tokens, limiter = prompt + answer, self._limiter
         request.hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
@@ -134,6 +146,8 @@ class Accounts:
         record, key = request.record, request.key
         deployment = record.deployment
         if deployment is None:
+            if request.hold is not None:
+                request.hold.end(0, 0)
             return
         bill = self._bill(deployment)
         prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
@@ -182,17 +196,24 @@ class Accounts:
         return self._keyring.by_id(identity) or Key(identity, project)
 
 
-async def admit(request: Request, deployment: Deployment, max_tokens: int | None) -> None:
+async def admit(request: Request, deployment: Deployment, max_tokens: int | None, answers: int = 1) -> None:
     """From here on the request is one to this deployment, and is accounted for.
 
+    Args:
+        max_tokens, answers: see `Accounts.admit`.
+
     Raises:
-        As `Accounts.admit`.
+        Forbidden: it is a row of a batch whose key is not for that model.
+        And as `Accounts.admit`.
     """
     record = request.record
     record.model = deployment.name
+    if request.job:
+        # What a batch asks was found without its key.
+        require(request.key, deployment.name, deployment.model, deployment.id)
     accounts = request.accounts
     if accounts is not None and (plan := accounts.plan(request)) is not None:
-        await accounts.admit(request, plan, deployment, max_tokens)
+        await accounts.admit(request, plan, deployment, max_tokens, answers)
     record.deployment = deployment
 
 
@@ -220,9 +241,15 @@ async def row(accounts: Accounts | None, path: str, spec: Mapping[str, Any]) -> 
         record.status = 200
     except PaddockError as error:
         record.status, record.outcome = error.status, error.code
+        if isinstance(error, RateLimited | Unavailable) and not isinstance(error, BudgetSpent):
+            # It is asked again: so often it is one request.
+            record.deployment = None
+        raise
+    except asyncio.CancelledError:
+        record.outcome = "aborted"
         raise
     except BaseException:
-        record.outcome = "aborted"
+        record.status, record.outcome = PaddockError.status, PaddockError.code
         raise
     finally:
         seconds = time.perf_counter() - request.started

@@ -42,6 +42,18 @@ class Adapters:
         for identity in changed:
             self._settle(identity)
 
+    def free(self, routes: Routes, name: str) -> bool:
+        """Takes the name from the adapter that bears it there, which is found by its id only from now on.
+        False if none does.
+        """
+        for identity, adapted in self._known.items():
+            if self._routes[identity] is routes and adapted.name == name:
+                log.warning("the adapter %s is found by its id only: %r is a deployment", identity, name)
+                routes.remove(adapted)
+                routes.add_hidden(adapted)
+                return True
+        return False
+
     def _settle(self, identity: str) -> None:
         """Gives the adapter the deployment that serves it best."""
         bases = list(self._bases[identity].values())
@@ -66,6 +78,7 @@ class Adapters:
             base.engine_model,
             id=adapter.id,
             adapter=adapter.id,
+            project=adapter.project,
             created=int(adapter.created_at),
         )
 

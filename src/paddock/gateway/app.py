@@ -102,6 +102,8 @@ def require_scope(key: Key, scope: str) -> None:
         Forbidden: the key is not good for that.
     """
     if scope not in key.scopes and ADMIN not in key.scopes:
+        if not key.id:
+            raise Forbidden(f"this is not for who comes without a key: it needs one with the scope {scope!r}")
         raise Forbidden(
             f"the API key {key.name!r} is not for this: it needs the scope {scope!r} and has"
             f" {', '.join(sorted(key.scopes))}"
@@ -171,7 +173,7 @@ class App:
             record.logged = route.logged
             if self.refusal is not None and not route.always:
                 raise self.refusal
-            request.key = self._admitted(request, route)
+            self._admit(request, route)
             request.accounts = self.accounts
             response = await route.endpoint(request)
         except asyncio.CancelledError:
@@ -226,6 +228,8 @@ class App:
             methods, request.params = self._methods(request.path)
         if not methods:
             mount = self._mount(request.path)
+            if "\0" in request.path:
+                raise NotFound("there is nothing whose path has a NUL character (%00)", code="unknown_route")
             there = ", ".join(f"{route.method} {mount.prefix}{route.pattern}" for route in mount.routes)
             raise NotFound(
                 f"there is no route {request.method} {request.path[:200]}; there is: {there}; see GET /docs",
@@ -245,6 +249,9 @@ class App:
             methods = self._exact.get(path)
         if methods is not None:
             return methods, {}
+        if "\0" in path:
+            # No id or name has one, and PostgreSQL cannot even be asked for it.
+            return {}, {}
         for pattern in self._patterns:
             # Most patterns are told apart by their beginnings, which cost a tenth of a match.
             match = path.startswith(pattern.start) and pattern.regex.fullmatch(path)
@@ -252,20 +259,20 @@ class App:
                 return pattern.methods, match.groupdict()
         return {}, {}
 
-    def _admitted(self, request: Request, route: Route) -> Key:
-        """Whom the request comes from.
+    def _admit(self, request: Request, route: Route) -> None:
+        """Finds out whom the request comes from.
 
         Raises:
             Unauthorized: its key does not work, or it has none and needs one.
-            Forbidden: its key is not good for this.
+            Forbidden: its key is not good for this, or it has none and may come from a web page.
         """
         scope = route.needs
         if scope is PUBLIC:
-            return self.keyring.find_or_nobody(request.headers)
-        key = self.keyring.find(request.headers)
+            request.key = self.keyring.find_or_nobody(request.headers)
+            return
+        request.key = self.keyring.find(request.headers)
         if scope is not ANY_KEY:
-            require_scope(key, scope)
-        return key
+            require_scope(request.key, scope)
 
     def _mount(self, path: str) -> Mount:
         return next((mount for mount in self.mounts if path.startswith(mount.prefix)), self.mounts[-1])

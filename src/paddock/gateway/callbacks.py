@@ -61,9 +61,13 @@ def callback(platform: Platform, project: str, deployment_id: str) -> Callable[[
     return put_down
 
 
-def wanted(deployment: Deployment) -> bool:
-    """Whether an answer is for somebody else too. Those of batches are not: they have files of their own."""
-    return deployment.callback is not None and not in_background.get()
+def wanted(request: Request, deployment: Deployment) -> bool:
+    """Whether an answer is for somebody else too. Those of batches are not: they have files of their own;
+    nor are those for other projects: what these ask and are told is not for the deployment's owner.
+    """
+    return (
+        deployment.callback is not None and deployment.project == request.project and not in_background.get()
+    )
 
 
 async def tell(request: Request, deployment: Deployment, answer: JSON) -> None:

@@ -124,6 +124,12 @@ class Request:
         """The project of its key: all that it finds, makes and changes is there."""
         return self.key.project
 
+    def key_works(self) -> bool:
+        """Whether its key still does, which may have ended since it came."""
+        if not self.key.id or self.accounts is None:
+            return True
+        return self.accounts.key(self.project, self.key.id).works(time.time())
+
     @property
     def answer_headers(self) -> bytes:
         """Lines that every answer to it has."""
@@ -171,7 +177,7 @@ def query_values(request: Request, known: Iterable[str]) -> dict[str, str]:
     """The query's values by name; empty ones count as not given.
 
     Raises:
-        InvalidRequest: it has a name that the route does not know, or one twice.
+        InvalidRequest: it has a name that the route does not know, or one twice, or a value with a NUL.
     """
     values: dict[str, str] = {}
     for name, value in parse_qsl(request.query.decode("utf-8", "replace")):
@@ -182,6 +188,8 @@ def query_values(request: Request, known: Iterable[str]) -> dict[str, str]:
             )
         if name in values:
             raise InvalidRequest(f"query parameter {name!r} is given twice", param=name)
+        if "\0" in value:
+            raise InvalidRequest(f"{name} must not have a NUL character (%00)", param=name)
         values[name] = value
     return values
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from paddock.errors import Unauthorized
+from paddock.errors import Forbidden, Unauthorized
+from paddock.gateway.pages import Pages
 from paddock.schemas.limits import Limits
 from paddock.services import keys, projects
 from paddock.services.keys import ANYBODY, SECRET_PREFIX, Key
@@ -51,14 +52,24 @@ class Keyring:
     Args:
         required: whether nobody may ask without a key.
         signer: of tokens that stand for a key; it must be ready before there are keys.
+        anybody: who comes without a key where none is needed.
+        pages: keeps off who comes so from a web page; None lets everybody come.
 
     Attributes:
         version: another one after each change.
     """
 
-    def __init__(self, required: bool = False, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        required: bool = False,
+        signer: Signer | None = None,
+        anybody: Key = ANYBODY,
+        pages: Pages | None = None,
+    ) -> None:
         self.required = required
+        self.anybody = anybody
         self._signer = signer
+        self._pages = pages
         self.version = 0
         self._by_id: dict[str, Key] = {}
         self._by_digest: dict[str, Key] = {}
@@ -103,23 +114,20 @@ class Keyring:
 
         Raises:
             Unauthorized: it has no key where one is needed, or one that does not work.
+            Forbidden: it has none, and may come from a web page.
         """
         sent = headers.get(b"authorization"), headers.get(b"x-api-key")
         known = self._known.get(sent)
-        if known is not None and time.time() < known[1]:
-            return known[0]
-        key, until = self._read(*sent)
-        if len(sent[0] or b"") + len(sent[1] or b"") <= _LONGEST:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[sent] = key, until
+        key = known[0] if known is not None and time.time() < known[1] else self._find(sent)
+        if self._pages is not None and not key.id:
+            self._pages.check(headers)
         return key
 
     def find_or_nobody(self, headers: Mapping[bytes, bytes]) -> Key:
         """`find` for what needs no key: who has none that works is nobody."""
         try:
             return self.find(headers)
-        except Unauthorized:
+        except (Unauthorized, Forbidden):
             return NOBODY
 
     def authenticate(self, identity: str, secret: str) -> Key:
@@ -130,7 +138,7 @@ class Keyring:
         """
         key = self._by_id.get(identity)
         if key is None and not self.required and not secret.startswith(SECRET_PREFIX):
-            return ANYBODY
+            return self.anybody
         found = self._by_secret(secret.encode(), time.time())
         if key is None or found is None or found[0].id != identity:
             raise Unauthorized(
@@ -141,12 +149,21 @@ class Keyring:
         return key
 
     def token(self, key: Key) -> str:
-        """What stands for the key for `TOKEN_SECONDS`, as long as that works."""
+        """What stands for the key for `TOKEN_SECONDS`, as long as that works and keeps its secret."""
         assert self._signer is not None
         expires_at = int(time.time()) + TOKEN_SECONDS
-        return f"{_TOKEN_PREFIX}{key.id}.{expires_at}.{self._signer.sign(key.id, expires_at)}"
+        words = _words(key.id, self._digests[key.id][0])
+        return f"{_TOKEN_PREFIX}{key.id}.{expires_at}.{self._signer.sign(words, expires_at)}"
 
     # ---- private
+
+    def _find(self, sent: tuple[bytes | None, bytes | None]) -> Key:
+        key, until = self._read(*sent)
+        if len(sent[0] or b"") + len(sent[1] or b"") <= _LONGEST:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[sent] = key, until
+        return key
 
     def _read(self, authorization: bytes | None, api_key: bytes | None) -> tuple[Key, float]:
         now = time.time()
@@ -157,7 +174,7 @@ class Keyring:
                 return found
         if self.required or any(one.startswith(SECRET_PREFIX.encode()) for one in sent):
             raise _unknown(bool(sent))
-        return ANYBODY, math.inf
+        return self.anybody, math.inf
 
     def _by_secret(self, secret: bytes, now: float) -> tuple[Key, float] | None:
         if len(secret) > _LONGEST:
@@ -181,9 +198,18 @@ class Keyring:
         key = self._by_id.get(identity)
         if key is None or not (expires.isascii() and expires.isdecimal() and len(expires) < 16):
             return None
-        if not self._signer.check(identity, int(expires), signature):
-            raise Unauthorized("this token is over, or was not made here: ask for another one")
-        return key, min(_works_until(key, now), int(expires))
+        current, previous = self._digests[identity]
+        if self._signer.check(_words(identity, current), int(expires), signature):
+            return key, min(_works_until(key, now), int(expires))
+        keeps = previous and now < key.previous_until
+        if keeps and self._signer.check(_words(identity, previous), int(expires), signature):
+            return key, min(_works_until(key, now), int(expires), key.previous_until)
+        return None
+
+
+def _words(identity: str, digest: str) -> str:
+    """What the token of a key is a signature of: it ends with the secret that it was asked for with."""
+    return f"token {identity} {digest}"
 
 
 def _works_until(key: Key, now: float) -> float:
@@ -214,7 +240,7 @@ def _credential(authorization: bytes | None) -> bytes:
 
 def _unknown(sent: bool) -> Unauthorized:
     if sent:
-        return Unauthorized("the API key is not known here; it may be mistyped")
+        return Unauthorized("the API key is not known here; it may be mistyped, or a token that is over")
     return Unauthorized(
         "this server asks for an API key: send one as `Authorization: Bearer KEY`, as HTTP Basic's user name"
         " or as `x-api-key`",

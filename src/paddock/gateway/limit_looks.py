@@ -40,7 +40,11 @@ class Looks:
         now = self._clock()
         takes: dict[RateSlice, Take] = {}
         leases: dict[LeaseSlice, Lease] = {}
+        seen: set[tuple[str, str]] = set()
         for one, count in needs.items():
+            if (one.subject, one.kind) in seen:
+                continue
+            seen.add((one.subject, one.kind))
             if isinstance(one, RateSlice):
                 if (take := one.ask(count, now)) is not None:
                     takes[one] = take

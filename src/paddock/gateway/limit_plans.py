@@ -45,6 +45,8 @@ class Plan:
 
     Attributes:
         answer, cost: the tokens of an answer for that key, and what a request of this plan costs.
+        forgotten: whether another one is made for the next request; what still has this one settles it by
+            itself.
         lane: by which requests get what they need while there is plenty.
     """
 
@@ -54,6 +56,7 @@ class Plan:
         "budgets",
         "concurrent",
         "cost",
+        "forgotten",
         "key_limits",
         "lane",
         "ones",
@@ -72,6 +75,7 @@ class Plan:
         self.answer = answer
         self.cost = Usual(0)
         self.used_at = 0.0
+        self.forgotten = False
         self.lane: Lane | None = None
         seen = () if only_budget else both
         self.requests = tuple(one.requests for one in seen if one.requests.limit is not None)
@@ -152,7 +156,7 @@ class Plans:
         if not old:
             return
         for who in old:
-            del self._plans[who]
+            self._plans.pop(who).forgotten = True
         ids = {who[0] for who in self._plans}
         self._answers = {key: one for key, one in self._answers.items() if key in ids}
         kept = {account.subject for plan in self._plans.values() for account in plan.accounts}

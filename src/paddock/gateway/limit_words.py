@@ -96,11 +96,16 @@ def short(one: LeaseSlice, now: float, currency: str) -> RateLimited:
             retry_after=1,
         )
     if one.spent + one.unwritten < (one.limit or 0):
-        return BudgetSpent(
+        return RateLimited(
             f"what is left of {_budget(one, currency)} is reserved by requests that are being answered;"
             " try again when they are over",
             retry_after=1,
         )
+    return spent(one, now, currency)
+
+
+def spent(one: LeaseSlice, now: float, currency: str) -> BudgetSpent:
+    """Nothing is left of the budget."""
     end = period_end(one.period, now)
     if end is None:
         return BudgetSpent(f"{_budget(one, currency)} is spent; whoever runs the server can raise it")

@@ -273,7 +273,8 @@ class Limiter:
 
     def freed(self, plan: Plan) -> None:
         """A request is over."""
-        self._plans.active[plan] = None
+        if not plan.forgotten:
+            self._plans.active[plan] = None
         if self._waiting:
             self._settle(looked=False)
         for one in plan.concurrent:
@@ -317,7 +318,7 @@ class Limiter:
         """
         now = self._clock()
         if budget.room <= 0 and now - budget.looked < AGO_SECONDS:
-            raise limit_words.short(budget, now, self._currency)
+            raise limit_words.spent(budget, now, self._currency)
         self.look()
 
     # ---- letting through
@@ -337,13 +338,17 @@ class Limiter:
             fresh: what is in hand came this moment; of a small limit it may be used only now.
         """
         for one in plan.ones:
-            if one.spare < 1 or not (fresh or now < one.until):
+            if one.limit is not None and (one.spare < 1 or not (fresh or now < one.until)):
                 return None
         for rate in plan.tokens:
-            if rate.spare < needed(rate, tokens, cost) or not (fresh or now < rate.until):
+            if rate.limit is not None and (
+                rate.spare < needed(rate, tokens, cost) or not (fresh or now < rate.until)
+            ):
                 return None
         reserved = cost if plan.budgets else 0
         for budget in plan.budgets:
+            if budget.limit is None:
+                continue
             if fresh:
                 # The last part of a budget lets a request through that may need more, and is cut off then.
                 reserved = min(reserved, budget.spare)
@@ -411,6 +416,9 @@ class Limiter:
         """Why a request is refused; None while what it is short of may come back in a moment."""
         for one in waiting.plan.slices:
             count = needed(one, waiting.tokens, waiting.cost)
+            if one.limit is None:
+                # It was taken away while the request waited.
+                continue
             if isinstance(one, RateSlice):
                 if one.spare >= count:
                     continue
@@ -456,7 +464,7 @@ class Limiter:
         try:
             while (found := await self._look_once()) or self._waiting:
                 self._settle(looked=True)
-                if self._waiting and all(waiting.asked for waiting in self._waiting):
+                if self._waiting and (not found or all(waiting.asked for waiting in self._waiting)):
                     # They are short of what others may give back.
                     self._look_soon()
                     break

@@ -52,6 +52,11 @@ class Meter:
         self._came = self._room = 0
         self._cover(0, 0)
 
+    def restart(self) -> None:
+        """A part begins anew, so that what came no more says how long tokens are."""
+        self._came = 0
+        self._cover(0, 0)
+
     def pays(self, size: int) -> bool:
         """So many bytes came. Whether they go on to the caller: what the engine sends until it knows that it
         is to stop only counts.
@@ -90,33 +95,24 @@ class Meter:
         self._room = tokens * max(LEAST_BYTES, length)
 
 
-def metered_translator(
-    inner: FedTranslator,
-    request: Request,
-    deployment: Deployment,
-    parts: Sequence[Counted],
-    choices_each: int = 1,
-) -> Translator:
-    """What charges the stream that `inner` translates; `inner` itself if nothing is to be charged."""
-    meter = _meter(request, deployment, parts, choices_each)
-    return inner if meter is None else _MeteredTranslator(inner, meter)
-
-
-def metered_collectors(
-    collectors: Sequence[Collector], request: Request, deployment: Deployment, choices_each: int
-) -> Sequence[Collecting]:
-    """The same for the parts of a whole answer."""
-    meter = _meter(request, deployment, collectors, choices_each)
-    return collectors if meter is None else [_MeteredCollector(one, meter) for one in collectors]
-
-
-def _meter(
-    request: Request, deployment: Deployment, parts: Sequence[Counted], choices_each: int
+def new_meter(
+    request: Request, deployment: Deployment, parts: Sequence[Counted], choices_each: int = 1
 ) -> Meter | None:
+    """What charges the parts of an answer, which may still become more; None if nothing is to be charged."""
     if request.accounts is None or request.hold is None or not request.hold.has_budget:
         return None
     price = request.accounts.price(deployment)
     return None if price is FREE else Meter(request.hold, price, parts, choices_each)
+
+
+def metered_translator(inner: FedTranslator, meter: Meter | None) -> Translator:
+    """What charges the stream that `inner` translates; `inner` itself without a meter."""
+    return inner if meter is None else _MeteredTranslator(inner, meter)
+
+
+def metered_collectors(collectors: Sequence[Collector], meter: Meter | None) -> Sequence[Collecting]:
+    """The same for the parts of a whole answer."""
+    return collectors if meter is None else [_MeteredCollector(one, meter) for one in collectors]
 
 
 class _MeteredTranslator:
@@ -125,9 +121,13 @@ class _MeteredTranslator:
     def __init__(self, inner: FedTranslator, meter: Meter) -> None:
         self._feed = inner.feed
         self._pays = meter.pays
-        self.restart = inner.restart
+        self._inner, self._meter = inner, meter
         self.finish = inner.finish
         self.fail = inner.fail
+
+    def restart(self) -> None:
+        self._inner.restart()
+        self._meter.restart()
 
     def feed(self, data: bytes) -> bytes:
         out = self._feed(data)
@@ -140,7 +140,11 @@ class _MeteredCollector:
     def __init__(self, inner: Collector, meter: Meter) -> None:
         self._feed = inner.feed
         self._pays = meter.pays
-        self.restart = inner.restart
+        self._inner, self._meter = inner, meter
+
+    def restart(self) -> None:
+        self._inner.restart()
+        self._meter.restart()
 
     def feed(self, data: bytes) -> None:
         self._feed(data)

@@ -11,13 +11,13 @@ import time
 
 from sqlalchemy.orm import Session
 
-from paddock.errors import PaddockError
+from paddock.errors import PaddockError, StartupError
 from paddock.gateway.adapters import Adapters
 from paddock.gateway.callbacks import callback
 from paddock.gateway.keyring import ChangedKeys, Keyring, changed_keys
 from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.pace import Pace
-from paddock.inference.routing import Directory
+from paddock.inference.routing import Directory, Routes
 from paddock.inference.turns import Turns
 from paddock.inference.upstream import Upstream
 from paddock.services import gateways
@@ -79,7 +79,8 @@ class Sync:
             newest, changed, keys = await self._store.read(lambda session: self._look_at(session, seen))
             if self._keyring is not None:
                 self._keyring.follow(keys)
-            for served in changed:
+            # A name that is free again may be another one's already.
+            for served in sorted(changed, key=lambda one: not one.gone):
                 self._apply(served)
             self._seen = newest
 
@@ -141,12 +142,12 @@ class Sync:
             if served.hidden:
                 routes.add_hidden(deployment)
             else:
-                routes.add(deployment)
+                self._add(routes, deployment)
         elif deployment.model != served.model and not served.hidden:
             # The same object, for requests may be waiting at it.
             routes.remove(deployment)
             deployment.model = served.model
-            routes.add(deployment)
+            self._add(routes, deployment)
         _describe(deployment, served, self._processes)
         if served.callback != (deployment.callback is not None):
             tell = callback(self._platform, served.project, served.id)
@@ -159,6 +160,17 @@ class Sync:
             self._live[served.id] = deployment
         self._adapters.follow(deployment, served)
 
+    def _add(self, routes: Routes, deployment: Deployment) -> None:
+        """By its name, whoever bears it: what the store has must not end the server."""
+        try:
+            routes.add(deployment)
+        except StartupError as error:
+            if self._adapters.free(routes, deployment.name):
+                routes.add(deployment)
+            else:
+                log.error("the deployment %s is found by its id only: %s", deployment.id, error.message)
+                routes.add_hidden(deployment)
+
     def _new(self, served: Served) -> Deployment:
         settings = self._platform.settings
         deployment = Deployment(
@@ -168,6 +180,7 @@ class Sync:
             served.name,
             id=served.id,
             model=served.model,
+            project=served.project,
             created=int(served.created_at),
             patience=settings.start_timeout,
             most_waiting=settings.queue_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from paddock.errors import Forbidden
 from paddock.inference.routing import Deployment, Directory, Routes
+from paddock.services.deployments import Permit
 from paddock.services.keys import Key
 
 
@@ -27,6 +28,11 @@ def require(key: Key, *names: str) -> None:
             param="model",
             code="model_not_allowed",
         )
+
+
+def permit(key: Key) -> Permit:
+    """Raises, told the name of a model, if the key is not for it."""
+    return lambda name: require(key, name)
 
 
 class _Allowed(Routes):

@@ -14,7 +14,7 @@ from paddock.errors import PaddockError
 from paddock.gateway.collect import Collector, merge_answers
 from paddock.gateway.counting import count, count_parts
 from paddock.gateway.http import Request
-from paddock.gateway.metered import metered_collectors
+from paddock.gateway.metered import metered_collectors, new_meter
 from paddock.inference import relay
 from paddock.inference.connection import Body
 from paddock.inference.routing import Deployment
@@ -72,7 +72,7 @@ async def collect(request: Request, deployment: Deployment, plan: Plan, *, chat:
         As `answer`.
     """
     collectors = [Collector(chat) for _ in plan.parts]
-    fed = metered_collectors(collectors, request, deployment, plan.choices_each)
+    fed = metered_collectors(collectors, new_meter(request, deployment, collectors, plan.choices_each))
     try:
         await gather(
             [

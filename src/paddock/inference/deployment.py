@@ -88,6 +88,7 @@ class Deployment:
         peak: the most requests at once, in flight or waiting, since the controller was told.
         used: whether there was a request since then.
         on_wait: called when a request begins to wait.
+        project: whose it is; empty for attached ones.
         callback: takes a request's id and its whole answer to whom else its owner wants told; None if nobody.
         in_flight, waiting: requests at replicas, and for one; those in the background included.
         background: of both together, those in the background. They count neither as demand nor as use: what
@@ -124,6 +125,7 @@ class Deployment:
     peak: int = 0
     used: bool = False
     on_wait: Callable[[], None] | None = None
+    project: str = ""
     callback: Callable[[str, bytes], Awaitable[None]] | None = None
     in_flight: int = 0
     waiting: int = 0

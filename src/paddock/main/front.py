@@ -22,14 +22,16 @@ from paddock.gateway.openai.routes import completion_routes
 from paddock.gateway.openai.routes import mounts as openai_mounts
 from paddock.gateway.own import api as own_api
 from paddock.gateway.own.routes import mount as own_mount
+from paddock.gateway.pages import Pages
 from paddock.gateway.prompt_log import PromptLog
 from paddock.gateway.server import HttpServer
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Deployment, Directory
-from paddock.main.platforms import keys_required
 from paddock.main.process import cancelled
 from paddock.main.tracing import new_tracer
 from paddock.services import census
+from paddock.services.exposure import is_loopback, keys_required
+from paddock.services.keys import ANYBODY, PASSER_BY
 from paddock.services.platform import Platform
 from paddock.services.signing import Signer
 from paddock.settings import Settings
@@ -46,7 +48,7 @@ def build_gateway(
         platform: what deployments are managed with; without it the gateway only relays.
         identity: of this process as a gateway.
     """
-    keyring = Keyring(keys_required(settings), Signer(platform) if platform is not None else None)
+    keyring = new_keyring(settings, platform)
     metrics = new_metrics(directory, platform)
     dialects = openai_mounts(directory, platform)
     if platform is not None:
@@ -66,6 +68,15 @@ def build_gateway(
         accounts.tracer = app.tracer
     http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     return app, http
+
+
+def new_keyring(settings: Settings, platform: Platform | None) -> Keyring:
+    """Who comes without a key runs the server if only its machine's users come, and is no web page then."""
+    signer = Signer(platform) if platform is not None else None
+    required, near = keys_required(settings), is_loopback(settings.host)
+    guarded = near and not required and not settings.allow_anonymous
+    pages = Pages(settings.public_url) if guarded else None
+    return Keyring(required, signer, ANYBODY if near else PASSER_BY, pages)
 
 
 def new_metrics(directory: Directory, platform: Platform | None) -> Metrics:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 
 from paddock.control.presence import Presence
 from paddock.errors import StartupError
+from paddock.services.exposure import is_personal
 from paddock.services.hardware import parse_config
 from paddock.services.models import Catalogue
 from paddock.services.paths import allowed
@@ -69,25 +69,7 @@ def open_presence(settings: Settings) -> Presence:
 
 
 def allowed_paths(settings: Settings) -> tuple[Path, ...] | None:
-    """Folders below which callers may name models; None for any: then only this machine's users call."""
+    """Folders below which callers may name models; None for any."""
     if settings.allow_path is not None:
         return allowed(settings).folders
-    return None if is_loopback(settings.host) else ()
-
-
-def keys_required(settings: Settings) -> bool:
-    """Whether nobody is answered without a key.
-
-    Raises:
-        StartupError: the operator says both.
-    """
-    if settings.require_keys and settings.allow_anonymous:
-        raise StartupError("require_keys and allow_anonymous contradict each other; choose one")
-    return settings.require_keys or not (settings.allow_anonymous or is_loopback(settings.host))
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return None if is_personal(settings) else ()

@@ -18,7 +18,7 @@ from paddock.control.controller import Controller
 from paddock.control.presence import Presence
 from paddock.errors import StartupError, Unavailable
 from paddock.gateway.server import BACKLOG
-from paddock.main.platforms import is_loopback, keys_required, open_platform, open_presence
+from paddock.main.platforms import open_platform, open_presence
 from paddock.main.process import cancelled, keep_what_is_loaded, log_to_stderr
 from paddock.main.starting import Starting
 from paddock.main.tracing import check
@@ -26,6 +26,7 @@ from paddock.main.workers import Workers
 from paddock.runners.local import LocalRunner
 from paddock.runners.threads import in_thread
 from paddock.services import commanded
+from paddock.services.exposure import is_loopback, keys_required
 from paddock.services.platform import Platform
 from paddock.settings import Settings
 
@@ -158,7 +159,10 @@ class _Server:
                 f" `paddock keys create --name NAME --data-dir {self.settings.data_dir}`"
             )
         elif not is_loopback(host):
-            self.announce(f"Mind that no key is needed: whoever reaches {host}:{port} may use these models.")
+            self.announce(
+                f"Mind that no key is needed: whoever reaches {host}:{port} may use these models, and"
+                " start and end others; keys, projects and /metrics are for keys with the scope admin"
+            )
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.announce(f"Paddock serves {', '.join(names) or 'deployments'} at {where}")
 

@@ -74,6 +74,7 @@ class Deployment(_Wire):
     serving: bool = Field(description="Whether a replica of any generation answers now.")
     reason: str = Field(description="Why it failed, waits or was stopped.")
     log: list[str] = Field(description="The engine's last lines before it failed.")
+    public: bool = Field(default=False, description="Named on the command line: every project may ask it.")
     generation: int
     replicas: list[Replica] = Field(description="Those that have not ended, the oldest first.")
     created_at: float

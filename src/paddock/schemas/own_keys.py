@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class LimitsBody(_Body):
@@ -32,17 +32,17 @@ class CreateKey(_Body):
         default=None, description="Names of models that it may ask, with * for any text; by default all."
     )
     limits: LimitsBody | None = None
-    expires_at: float | None = Field(default=None, description="In seconds since 1970; null is never.")
+    expires_at: float | None = Field(default=None, gt=0, description="In seconds since 1970; null is never.")
 
 
 class UpdateKey(_Body):
-    """Body of PATCH /keys/{key}. Only what is given changes."""
+    """Body of PATCH /keys/{key}. Only what is given changes, whatever the defaults here."""
 
-    name: str | None = None
-    scopes: list[str] | None = None
-    models: list[str] | None = None
+    name: str = Field(default="", min_length=1)
+    scopes: list[str] = []
+    models: list[str] = Field(default=[], description="The empty list allows every model.")
     limits: LimitsBody | None = None
-    expires_at: float | None = None
+    expires_at: float | None = Field(default=None, gt=0, description="In seconds since 1970; null is never.")
 
 
 class RotateKey(_Body):

@@ -53,17 +53,24 @@ def new_id() -> str:
     return f"adp-{secrets.token_hex(8)}"
 
 
-def add(session: ChangeSession, project: str, made: Adapter, now: float) -> None:
+def add(session: ChangeSession, project: str, made: Adapter, now: float) -> str:
     """From here on it is there: the deployments of its model bring up engines that serve it, and end the
     others when these are ready. May be said again.
+
+    Returns:
+        what it is called: by its id if somebody named something else so while it was learned.
     """
-    if session.get(AdapterRow, made.id) is not None:
-        return
+    if (known := session.get(AdapterRow, made.id)) is not None:
+        return known.name
+    name = made.name
+    if deployments.find_named(session, project, name) or deployments.find_adapter(session, project, name):
+        log.warning("the adapter %s is called by its id: there is another %r", made.id, name)
+        name = made.id
     session.add(
         AdapterRow(
             id=made.id,
             project=project,
-            name=made.name,
+            name=name,
             model=made.model,
             source=made.source,
             job_id=made.job_id,
@@ -75,7 +82,8 @@ def add(session: ChangeSession, project: str, made: Adapter, now: float) -> None
         )
     )
     session.flush()
-    _renew(session, project, made.source, f"to serve {made.name}", now)
+    _renew(session, project, made.source, "to serve", name, now)
+    return name
 
 
 async def get(platform: Platform, project: str, name: str) -> Adapter:
@@ -105,7 +113,7 @@ async def delete(platform: Platform, project: str, name: str) -> Adapter:
         row, now = find(session, project, name), time.time()
         row.deleted_at = now
         session.flush()
-        _renew(session, project, row.source, f"without {row.name}", now)
+        _renew(session, project, row.source, "without", row.name, now)
         return _adapter(row)
 
     gone = await platform.change(work)
@@ -156,7 +164,11 @@ async def bring(platform: Platform, adapter_id: str, blob: str, size: int) -> Pa
     return path
 
 
-def _renew(session: ChangeSession, project: str, source: str, why: str, now: float) -> None:
+def _renew(session: ChangeSession, project: str, source: str, why: str, name: str, now: float) -> None:
+    """
+    Args:
+        why: with the adapter's `name` after it; that is for its own project only.
+    """
     query = select(DeploymentRow).where(
         commanded.serves(project),
         DeploymentRow.source == source,
@@ -166,8 +178,9 @@ def _renew(session: ChangeSession, project: str, source: str, why: str, now: flo
     )
     for row in session.scalars(query):
         deployments.renew(row)
+        told = f"{why} {name}" if row.project == project else "for an adapter"
         row.updated_at, row.revision, row.attention = now, session.revision, True
-        events.record(session, row, "updated", f"generation {row.generation}, {why}", now)
+        events.record(session, row, "updated", f"generation {row.generation}, {told}", now)
 
 
 def _adapter(row: AdapterRow) -> Adapter:

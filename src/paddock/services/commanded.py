@@ -14,10 +14,10 @@ from paddock.schemas.own import CreateDeployment, Deployment, UpdateDeployment
 from paddock.services import deployments, tuned_models
 from paddock.services.deployments import LOCAL
 from paddock.services.platform import Platform, in_thread
-from paddock.services.snapshots import snapshots
+from paddock.services.snapshots import COMMANDED, snapshots
 from paddock.store.tables import DeploymentRow
 
-ORIGIN = "command"
+ORIGIN = COMMANDED
 GONE_SECONDS = 10.0
 POLL_SECONDS = 0.05
 

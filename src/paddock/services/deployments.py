@@ -26,6 +26,8 @@ LOCAL = "local"
 """The project to which everything belongs while there are no keys."""
 _NEEDS_NEW_ENGINES = ("model", "source", "engine", "hardware_type", "context_length", "options")
 JSON = dict[str, Any]
+Permit = Callable[[str], None]
+"""Raises if the caller may not have the model of this name."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ async def create(
     named_by_id: bool = False,
     origin: str = "api",
     key_id: str = "",
+    permit: Permit | None = None,
 ) -> Deployment:
     """A new deployment, which the controller begins to make true.
 
@@ -76,6 +79,8 @@ async def create(
         ModelNotFound: there is no such model.
     """
     wish = await plan(platform, project, asked)
+    if permit is not None:
+        permit(wish.model)
     identity = f"dep-{secrets.token_hex(8)}"
     name = identity if named_by_id else check_name(asked.name or wish.model)
     if name in platform.reserved:
@@ -183,7 +188,13 @@ async def list_page(
 
 
 async def update(
-    platform: Platform, project: str, name: str, asked: UpdateDeployment, *, details: JSON | None = None
+    platform: Platform,
+    project: str,
+    name: str,
+    asked: UpdateDeployment,
+    *,
+    details: JSON | None = None,
+    permit: Permit | None = None,
 ) -> Deployment:
     """Changes what is given. New engines replace the running ones without failing a request if it needs any.
 
@@ -196,17 +207,24 @@ async def update(
     """
     done = None
     while done is None:
-        done = await _update(platform, project, name, asked, details)
+        done = await _update(platform, project, name, asked, details, permit)
     return done
 
 
 async def _update(
-    platform: Platform, project: str, name: str, asked: UpdateDeployment, details: JSON | None
+    platform: Platform,
+    project: str,
+    name: str,
+    asked: UpdateDeployment,
+    details: JSON | None,
+    permit: Permit | None,
 ) -> Deployment | None:
     """None if somebody else changed it between the planning and the writing: what was planned is outdated."""
     before = await get(platform, project, name)
     _refuse_deleting(before.status, before.name)
     wish = await plan(platform, project, _merged(before, asked))
+    if permit is not None:
+        permit(wish.model)
 
     def work(session: ChangeSession) -> Deployment | None:
         row = find(session, project, before.id)

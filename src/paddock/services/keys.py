@@ -7,7 +7,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -71,6 +71,8 @@ class Key:
 
 ANYBODY = Key("", LOCAL)
 """Who comes without a key where none is needed: all are one, and everything of theirs is in one project."""
+PASSER_BY = replace(ANYBODY, scopes=frozenset(USUAL_SCOPES))
+"""The same where others than the users of this machine come so: they do not run the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ def _checked_scopes(scopes: Sequence[str]) -> list[str]:
 
 
 def _checked_models(models: Sequence[str]) -> list[str]:
-    if len(models) > MOST_MODELS or any(not one or len(one) > 256 for one in models):
+    if len(models) > MOST_MODELS or any(not one or len(one) > 256 or "\0" in one for one in models):
         raise InvalidRequest(
             f"models must be up to {MOST_MODELS} names of 1 to 256 characters, with * for any text; none"
             " allows every model",

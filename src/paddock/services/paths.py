@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from paddock.errors import InvalidRequest
+from paddock.services.exposure import is_personal
 from paddock.services.files import check_name
 from paddock.settings import Settings
 
@@ -51,11 +52,12 @@ class Allowed:
 
     Attributes:
         folders, addresses: the parts of `allow_path`: folders, and `s3://BUCKET` or `s3://BUCKET/PREFIX`.
+            Addresses are None if any may be named.
         data_dir, blobs: where the server itself keeps what nobody may name.
     """
 
     folders: tuple[Path, ...]
-    addresses: tuple[str, ...]
+    addresses: tuple[str, ...] | None
     data_dir: Path
     blobs: str | None
 
@@ -86,11 +88,13 @@ class Spot:
 
 
 def allowed(settings: Settings) -> Allowed:
-    """Only what `allow_path` says: that a server listens on loopback opens nothing."""
+    """Folders only by `allow_path`: that a server listens on loopback opens none. Without it any addresses, if
+    only users of this machine ask."""
     parts = split_allowed(settings.allow_path or "")
+    addresses = tuple(part.rstrip("/") for part in parts if part.startswith(S3))
     return Allowed(
         folders=tuple(Path(part).expanduser() for part in parts if not part.startswith(S3)),
-        addresses=tuple(part.rstrip("/") for part in parts if part.startswith(S3)),
+        addresses=addresses or (None if is_personal(settings) else ()),
         data_dir=settings.data_dir,
         blobs=settings.blobs.rstrip("/") if settings.blobs else None,
     )
@@ -161,7 +165,7 @@ def check_address(address: str, known: Allowed, param: str) -> None:
     """
     if known.blobs is not None and (_is_below(address, known.blobs) or _is_below(known.blobs, address)):
         raise _forbidden(f"{address[:200]!r} may not be named", known, param)
-    if known.addresses and not any(_is_below(address, one) for one in known.addresses):
+    if known.addresses is not None and not any(_is_below(address, one) for one in known.addresses):
         raise _forbidden(f"{address[:200]!r} may not be named", known, param)
 
 
@@ -226,10 +230,11 @@ def _must(text: str, param: str, right: str) -> InvalidRequest:
 
 
 def _forbidden(what: str, known: Allowed, param: str) -> InvalidRequest:
-    below = [*map(str, known.folders), *known.addresses]
+    below = [*map(str, known.folders), *(known.addresses or ())]
+    place = "an s3:// address" if S3 in what else "a folder"
     said = f": here may be named what lies below {', '.join(below)}" if below else ""
     return InvalidRequest(
-        f"{param}: {what}{said}; the operator allows a folder with --allow-path",
+        f"{param}: {what}{said}; the operator allows {place} with --allow-path",
         param=param,
         code="path_not_allowed",
     )

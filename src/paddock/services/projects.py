@@ -39,14 +39,15 @@ def ensure(session: ChangeSession, name: str, now: float) -> ProjectRow:
     Raises:
         InvalidRequest: that is no name for one.
     """
+    # Before the store is asked, which does not take every text.
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            "project must have 1 to 63 letters, digits, `.`, `_` and `-`, and begin and end with a letter"
+            f" or digit, not {name[:80]!r}",
+            param="project",
+        )
     row = session.get(ProjectRow, name)
     if row is None:
-        if not _NAME.fullmatch(name):
-            raise InvalidRequest(
-                "project must have 1 to 63 letters, digits, `.`, `_` and `-`, and begin and end with a letter"
-                f" or digit, not {name[:80]!r}",
-                param="project",
-            )
         row = ProjectRow(name=name, limits={}, created_at=now, revision=session.revision)
         session.add(row)
         session.flush()
@@ -60,7 +61,11 @@ def set_limits(session: ChangeSession, name: str, given: Mapping[str, Any], now:
         NotFound: there is no such project.
         InvalidRequest: a limit is none.
     """
-    row = ensure(session, name, now) if name == LOCAL else session.get(ProjectRow, name)
+    row = None
+    if name == LOCAL:
+        row = ensure(session, name, now)
+    elif _NAME.fullmatch(name):
+        row = session.get(ProjectRow, name)
     if row is None:
         raise NotFound(
             f"there is no project {name[:80]!r}; one begins with its first key", code="project_not_found"

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from paddock.schemas.own import Deployment, DeploymentStatus, Replica, ReplicaState
 from paddock.store.tables import DeploymentRow, HardwareLeaseRow, ReplicaRow
 
+COMMANDED = "command"
+"""The `origin` of a deployment that the command line names; see `commanded`."""
+
 
 def snapshots(session: Session, rows: Sequence[DeploymentRow]) -> list[Deployment]:
     """The deployments with their replicas, in two questions however many they are."""
@@ -53,6 +56,7 @@ def snapshot(row: DeploymentRow, replicas: Iterable[ReplicaRow]) -> Deployment:
         serving=any(one.state == "ready" for one in shown),
         reason=row.reason or blocked,
         log=row.log,
+        public=row.origin == COMMANDED,
         generation=row.generation,
         replicas=shown,
         created_at=row.created_at,

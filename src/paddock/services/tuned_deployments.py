@@ -23,13 +23,14 @@ log = logging.getLogger(__name__)
 
 
 async def plan(
-    platform: Platform, project: str, model: TunedModel, parent_source: str
+    platform: Platform, project: str, model: TunedModel, parent_source: str, key_id: str = ""
 ) -> NewDeployment | None:
     """A deployment of a model that is about to be known, under its name: with all that was chosen for its
     parent's, or as one that sleeps until somebody asks. None if there can be neither.
 
     Args:
         parent_source: as `DeploymentRow` has it.
+        key_id: of the key that the fine-tune was asked for with.
 
     Raises:
         StoreFailed: the store cannot be read.
@@ -44,7 +45,7 @@ async def plan(
             log.warning("%s cannot be deployed so: %s", model.name, error.message)
             continue
         details = {"labels": asked.labels or {}}
-        return NewDeployment(f"dep-{secrets.token_hex(8)}", model.name, wish, details)
+        return NewDeployment(f"dep-{secrets.token_hex(8)}", model.name, wish, details, key_id=key_id)
     return None
 
 

@@ -209,7 +209,7 @@ class TestOthers:
             "scopes": ["manage"],
             "models": [],
             "limits": {"requests_per_minute": None, "budget": 3.0},
-            "expires_at": 0.0,
+            "expires_at": None,
         }
         assert json.loads(paddock("keys", "set", "key-1", "--name", "Bob", "--json")[1]) == key()
         assert "at least one option" in paddock("keys", "set", "key-1")[2]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from paddock.errors import BudgetSpent, PaddockError
-from paddock.gateway.metered import AHEAD, metered_translator
+from paddock.gateway.metered import AHEAD, metered_translator, new_meter
 from paddock.services.prices import Price
 
 COST = 1_000
@@ -74,7 +74,7 @@ class Request:
 
 
 def metered(stream: Stream, request: Any) -> Any:
-    return metered_translator(stream, request, None, [stream])  # type: ignore[arg-type]
+    return metered_translator(stream, new_meter(request, None, [stream]))  # type: ignore[arg-type]
 
 
 def until_spent(fed: Any, at_once: int = 1) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paddock.errors import StartupError
-from paddock.main.platforms import keys_required
+from paddock.main.platforms import allowed_paths
+from paddock.services.exposure import keys_required
 from paddock.settings import Settings
 
 
@@ -34,3 +36,18 @@ def test_by_address_and_wish(options: dict[str, Any], required: bool) -> None:
 def test_both_wishes_contradict_each_other() -> None:
     with pytest.raises(StartupError, match="contradict each other"):
         keys_required(Settings(require_keys=True, allow_anonymous=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "any_path"),
+    [
+        ({}, True),
+        ({"allow_anonymous": True}, True),
+        ({"require_keys": True}, False),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "0.0.0.0", "allow_anonymous": True}, False),
+    ],
+)
+def test_who_may_name_any_folder_of_a_model(options: dict[str, Any], any_path: bool) -> None:
+    assert allowed_paths(Settings(**options)) == (None if any_path else ())
+    assert allowed_paths(Settings(**options, allow_path="/a:s3://b")) == (Path("/a"),)

@@ -26,7 +26,7 @@ FILE = "file-0123456789abcdef01234567"
 
 
 def known(
-    tmp_path: Path, *folders: Path, addresses: tuple[str, ...] = (), blobs: str | None = None
+    tmp_path: Path, *folders: Path, addresses: tuple[str, ...] | None = None, blobs: str | None = None
 ) -> Allowed:
     return Allowed(folders, addresses, tmp_path / "data", blobs)
 
@@ -108,9 +108,24 @@ class TestAllowed:
     def test_its_parts(self, text: str, parts: list[str]) -> None:
         assert split_allowed(text) == parts
 
-    def test_loopback_opens_nothing(self) -> None:
-        found = allowed(Settings(host="127.0.0.1"))
-        assert (found.folders, found.addresses) == ((), ())
+    @pytest.mark.parametrize(
+        ("settings", "addresses"),
+        [
+            (Settings(host="127.0.0.1"), None),
+            (Settings(host="127.0.0.1", allow_path="/a"), None),
+            (Settings(host="127.0.0.1", require_keys=True), ()),
+            (Settings(host="127.0.0.1", require_keys=True, allow_path="/a"), ()),
+            (Settings(host="0.0.0.0"), ()),
+            (Settings(host="0.0.0.0", allow_anonymous=True), ()),
+            (Settings(host="0.0.0.0", allow_path="s3://b/x"), ("s3://b/x",)),
+        ],
+    )
+    def test_what_is_open_without_the_option(
+        self, settings: Settings, addresses: tuple[str, ...] | None
+    ) -> None:
+        found = allowed(settings)
+        assert found.addresses == addresses
+        assert found.folders == ((Path("/a"),) if settings.allow_path == "/a" else ())
 
     def test_of_settings(self) -> None:
         found = allowed(Settings(allow_path="/a:s3://bucket/x/", blobs="s3://own/prefix/"))
@@ -212,6 +227,10 @@ class TestAddresses:
 
     def test_any_other_while_none_is_named(self, tmp_path: Path) -> None:
         check_address("s3://own/prefix2/x", known(tmp_path, blobs="s3://own/prefix"), PARAM)
+
+    def test_none_where_none_is_allowed(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidRequest, match=r"allows an s3:// address with --allow-path$"):
+            check_address("s3://bucket/x", known(tmp_path, addresses=()), PARAM)
 
     def test_only_those_that_are_named(self, tmp_path: Path) -> None:
         found = known(tmp_path, addresses=("s3://bucket/in",))

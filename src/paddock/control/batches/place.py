@@ -95,7 +95,11 @@ class Place:
             wish |= {"name": name, "min_workers": replicas, "max_workers": replicas}
             try:
                 made = await deployments.create(
-                    platform, held.job.project, CreateDeployment(**wish), origin=ORIGIN
+                    platform,
+                    held.job.project,
+                    CreateDeployment(**wish),
+                    origin=ORIGIN,
+                    key_id=held.job.key_id,
                 )
             except Unavailable:
                 raise

@@ -20,7 +20,7 @@ from paddock.runners.runner import Runner
 from paddock.schemas.jobs import Job
 from paddock.schemas.own import CreateDeployment
 from paddock.schemas.training import CHECKPOINTS, RESULT, Noted, Recipe
-from paddock.services import adapter_files, adapters, deployments, job_blobs, tuned_files
+from paddock.services import adapter_files, adapters, commanded, deployments, job_blobs, tuned_files
 from paddock.services.adapters import Adapter
 from paddock.services.blob_files import StoredFile
 from paddock.services.finetunes.spec import FineTuneSpec
@@ -132,11 +132,12 @@ class FineTunes:
         """Sees to it that there is a deployment of the base: one that sleeps until somebody asks."""
         project = shift.held.job.project
         every = (await deployments.list_page(self._platform, project)).deployments
+        every += await commanded.for_all(self._platform, project)
         if any(one.source == spec.source for one in every):
             return
         wish = CreateDeployment(model=spec.source, name=spec.model, min_workers=0)
         try:
-            await deployments.create(self._platform, project, wish)
+            await deployments.create(self._platform, project, wish, key_id=shift.held.job.key_id)
         except PaddockError as error:
             # What was learned is kept, and served by whoever deploys the base.
             log.warning("nothing serves %s yet: %s", spec.name, error.message)
@@ -146,7 +147,7 @@ class FineTunes:
         tokens = str(made["outcome"]["trained_tokens"])
         results = {"fine_tuned_model": spec.name, "trained_tokens": tokens}
         if spec.full:
-            write = await whole_model.announcement(self._platform, job.project, job.id, spec, made)
+            write = await whole_model.announcement(self._platform, job, spec, made)
         else:
             write = self._adapter(job, spec, made)
         return Ending("completed", results=results, write=write)
@@ -165,6 +166,7 @@ class FineTunes:
         )
 
         def write(session: ChangeSession, row: JobRow) -> None:
-            adapters.add(session, job.project, adapter, time.time())
+            name = adapters.add(session, job.project, adapter, time.time())
+            row.results = {**row.results, "fine_tuned_model": name}
 
         return write

@@ -10,6 +10,7 @@ from typing import Any
 
 from paddock.control.finetunes import folders
 from paddock.control.jobs.shift import Shift
+from paddock.schemas.jobs import Job
 from paddock.services import tuned_deployments, tuned_models
 from paddock.services.blob_files import StoredFile
 from paddock.services.finetunes.spec import FineTuneSpec
@@ -44,7 +45,7 @@ async def store(shift: Shift, spec: FineTuneSpec, result: Path) -> JSON:
 
 
 async def announcement(
-    platform: Platform, project: str, job_id: str, spec: FineTuneSpec, made: JSON
+    platform: Platform, job: Job, spec: FineTuneSpec, made: JSON
 ) -> Callable[[ChangeSession, JobRow], None]:
     """What is written along with the job's end.
 
@@ -58,14 +59,14 @@ async def announcement(
         id=spec.adapter_id,
         name=spec.name,
         parent=spec.model,
-        job_id=job_id,
+        job_id=job.id,
         files=[StoredFile(**file) for file in made["files"]],
         facts=ModelFacts(**made["facts"]),
         details={"recipe": spec.recipe, "outcome": made["outcome"]},
     )
-    new = await tuned_deployments.plan(platform, project, model, spec.source)
+    new = await tuned_deployments.plan(platform, job.project, model, spec.source, job.key_id)
 
     def write(session: ChangeSession, row: JobRow) -> None:
-        tuned_deployments.add(session, project, model, new, time.time())
+        tuned_deployments.add(session, job.project, model, new, time.time())
 
     return write

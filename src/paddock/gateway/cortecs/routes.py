@@ -123,17 +123,17 @@ def _instances(platform: Platform) -> list[Route]:
         return show(request, await verbs.start(platform, request.key, _parse(_START, request)))
 
     async def restart(request: Request) -> Response:
-        return show(request, await verbs.restart(platform, request.project, _parse(_ID, request).instance_id))
+        return show(request, await verbs.restart(platform, request.key, _parse(_ID, request).instance_id))
 
     async def stop(request: Request) -> Response:
-        return show(request, await verbs.stop(platform, request.project, _parse(_ID, request).instance_id))
+        return show(request, await verbs.stop(platform, request.key, _parse(_ID, request).instance_id))
 
     async def get(request: Request) -> Response:
         return show(request, await verbs.find(platform, request.project, request.params["instance_id"]))
 
     async def delete(request: Request) -> Response:
         instance_id = request.params["instance_id"]
-        await verbs.delete(platform, request.project, instance_id)
+        await verbs.delete(platform, request.key, instance_id)
         return _answer(InstanceIdResponse(instance_id=instance_id))
 
     return [
@@ -161,12 +161,12 @@ def _all(platform: Platform) -> list[Route]:
         )
 
     async def stop_all(request: Request) -> Response:
-        return _answer(InstanceIdsResponse(instance_ids=await verbs.stop_all(platform, request.project)))
+        return _answer(InstanceIdsResponse(instance_ids=await verbs.stop_all(platform, request.key)))
 
     async def delete_all(request: Request) -> Response:
         force = _flag("force_deletion", query_values(request, _FORCE).get("force_deletion", "false"))
         return _answer(
-            InstanceIdsResponse(instance_ids=await verbs.delete_all(platform, request.project, force=force))
+            InstanceIdsResponse(instance_ids=await verbs.delete_all(platform, request.key, force=force))
         )
 
     return [

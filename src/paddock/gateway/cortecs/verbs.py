@@ -9,6 +9,8 @@ from paddock.errors import Conflict, InvalidRequest, NotFound
 from paddock.gateway.cortecs.errors import own_fields
 from paddock.gateway.cortecs.instances import DETAILS, state_of
 from paddock.gateway.cortecs.models import named
+from paddock.gateway.guard import may_change, require_change
+from paddock.gateway.visible import permit
 from paddock.schemas.cortecs import (
     DEFAULT_BILLING_INTERVAL,
     DEFAULT_CONTEXT_LENGTH,
@@ -56,6 +58,7 @@ async def start(platform: Platform, key: Key, asked: StartInstanceRequest) -> De
             details={DETAILS: details},
             named_by_id=True,
             key_id=key.id,
+            permit=permit(key),
         )
 
 
@@ -105,62 +108,79 @@ async def list_all(platform: Platform, project: str) -> list[Deployment]:
     return [one for one in page.deployments if one.status != "deleting"]
 
 
-async def restart(platform: Platform, project: str, instance_id: str) -> Deployment:
+async def restart(platform: Platform, key: Key, instance_id: str) -> Deployment:
     """Starts a stopped instance again, with the arguments that it had.
 
     Raises:
         NotFound: no instance has this id.
+        Forbidden: it is for all, and the key is no admin's.
         Conflict: it is not stopped.
     """
-    found = await find(platform, project, instance_id)
+    found = await _changeable(platform, key, instance_id)
     if state_of(found) != "stopped":
         raise Conflict(
             f"instance {instance_id} is {state_of(found)}; only a stopped one can be restarted",
             code="not_stopped",
         )
-    return await deployments.start(platform, project, instance_id)
+    return await deployments.start(platform, key.project, instance_id)
 
 
-async def stop(platform: Platform, project: str, instance_id: str) -> Deployment:
+async def stop(platform: Platform, key: Key, instance_id: str) -> Deployment:
     """Stops an instance; running requests get time to finish.
 
     Raises:
         NotFound: no instance has this id.
+        Forbidden: it is for all, and the key is no admin's.
         Conflict: it was stopped already.
     """
-    await find(platform, project, instance_id)
-    return await deployments.stop(platform, project, instance_id)
+    await _changeable(platform, key, instance_id)
+    return await deployments.stop(platform, key.project, instance_id)
 
 
-async def stop_all(platform: Platform, project: str) -> list[str]:
-    """Stops whatever is not; gives the ids. One that failed is stopped too, or it might come back."""
+async def stop_all(platform: Platform, key: Key) -> list[str]:
+    """Stops whatever is not, but for what the key may not change; gives the ids. One that failed is stopped
+    too, or it might come back.
+    """
     stopped = []
-    for one in await list_all(platform, project):
-        if one.status != "stopped" and await _done(deployments.stop(platform, project, one.id)):
+    for one in await _all_changeable(platform, key):
+        if one.status != "stopped" and await _done(deployments.stop(platform, key.project, one.id)):
             stopped.append(one.id)
     return stopped
 
 
-async def delete(platform: Platform, project: str, instance_id: str) -> None:
+async def delete(platform: Platform, key: Key, instance_id: str) -> None:
     """
     Raises:
         NotFound: no instance has this id.
+        Forbidden: it is for all, and the key is no admin's.
         Conflict: it is not stopped.
     """
-    await find(platform, project, instance_id)
-    await deployments.delete(platform, project, instance_id, allow=_must_be_stopped)
+    await _changeable(platform, key, instance_id)
+    await deployments.delete(platform, key.project, instance_id, allow=_must_be_stopped)
 
 
-async def delete_all(platform: Platform, project: str, *, force: bool) -> list[str]:
-    """Deletes the stopped instances, with `force` the others too; gives the ids."""
+async def delete_all(platform: Platform, key: Key, *, force: bool) -> list[str]:
+    """Deletes the stopped instances, with `force` the others too, but for what the key may not change; gives
+    the ids.
+    """
     allow = None if force else _must_be_stopped
     deleted = []
-    for one in await list_all(platform, project):
+    for one in await _all_changeable(platform, key):
         if not force and state_of(one) != "stopped":
             continue
-        if await _done(deployments.delete(platform, project, one.id, allow=allow)):
+        if await _done(deployments.delete(platform, key.project, one.id, allow=allow)):
             deleted.append(one.id)
     return deleted
+
+
+async def _changeable(platform: Platform, key: Key, instance_id: str) -> Deployment:
+    found = await find(platform, key.project, instance_id)
+    require_change(key, found)
+    return found
+
+
+async def _all_changeable(platform: Platform, key: Key) -> list[Deployment]:
+    return [one for one in await list_all(platform, key.project) if may_change(key, one)]
 
 
 async def _done(verb: Coroutine[Any, Any, Deployment]) -> bool:

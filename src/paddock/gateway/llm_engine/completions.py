@@ -19,7 +19,7 @@ from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.llm_engine.outputs import Events, output
-from paddock.gateway.metered import metered_translator
+from paddock.gateway.metered import metered_translator, new_meter
 from paddock.gateway.sse import HEADERS
 from paddock.gateway.validate import parse_whole
 from paddock.inference import relay
@@ -74,7 +74,7 @@ async def complete(request: Request, routes: Routes) -> Response:
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise relay.broken_answer(f"{type(error).__name__} while reading it") from error
     answered = {"request_id": request.id, "output": said}
-    if callbacks.wanted(deployment):
+    if callbacks.wanted(request, deployment):
         await callbacks.tell(request, deployment, answered)
     return Response(orjson.dumps(answered))
 
@@ -91,8 +91,8 @@ async def stream(request: Request, routes: Routes) -> None:
     events = Events(request.id, body.max_new_tokens, with_tokens=bool(body.return_token_log_probs))
     headers = HEADERS % request.answer_headers
     engine_body = planned.parts[0].body
-    metered = metered_translator(events, request, deployment, [events])
-    heard = Heard(metered, chat=False) if callbacks.wanted(deployment) else None
+    metered = metered_translator(events, new_meter(request, deployment, [events]))
+    heard = Heard(metered, chat=False) if callbacks.wanted(request, deployment) else None
     try:
         outcome = await relay.stream(
             deployment, whole.path(chat=False), engine_body, request.connection, headers, heard or metered

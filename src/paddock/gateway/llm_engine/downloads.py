@@ -16,6 +16,7 @@ from paddock.gateway.app import ANY_KEY, PUBLIC, Route
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine.batch_wish import refuse_unknown
 from paddock.gateway.validate import parse_whole
+from paddock.gateway.visible import require
 from paddock.schemas.llm_engine.finetunes import ModelDownloadRequest
 from paddock.services import adapters, tuned_models
 from paddock.services.adapters import Adapter
@@ -51,6 +52,7 @@ def download_routes(platform: Platform, prefix: str) -> list[Route]:
         asked = parse_whole(_DOWNLOAD, request.body)
         refuse_unknown(asked, of="downloads")
         found = await _find(platform, request.project, asked.model_name)
+        require(request.key, found.name)
         expires_at = int(time.time()) + LASTS
         host = server_address(settings.public_url, request.headers, settings.host, settings.port)
         urls: dict[str, str] = {}

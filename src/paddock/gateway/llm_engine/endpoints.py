@@ -22,6 +22,7 @@ from paddock.gateway.llm_engine.translate import (
     update_wish,
 )
 from paddock.gateway.llm_engine.views import endpoint, task_id
+from paddock.gateway.visible import permit
 from paddock.schemas.hardware import HardwareType
 from paddock.schemas.own import Deployment
 from paddock.services import adapters, commanded, deployments, gateways, tuned_deployments
@@ -145,7 +146,9 @@ async def update(request: Request, platform: Platform) -> Response:
         kept = new_details(given, before, wish)
         await _check_callback(platform, kept, before.details)
         try:
-            after = await deployments.update(platform, request.project, before.id, wish, details=kept)
+            after = await deployments.update(
+                platform, request.project, before.id, wish, details=kept, permit=permit(request.key)
+            )
         except ModelNotFound as error:
             raise _not_found(error) from error
     if given.get("max_workers") == 0 and after.status != "stopped":

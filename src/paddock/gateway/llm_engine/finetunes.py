@@ -12,6 +12,7 @@ from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response
 from paddock.gateway.llm_engine.batch_wish import refuse_unknown
 from paddock.gateway.validate import parse_whole
+from paddock.gateway.visible import permit
 from paddock.schemas.jobs import Job
 from paddock.schemas.llm_engine.finetunes import CreateFineTuneRequest
 from paddock.schemas.own import Event
@@ -58,6 +59,7 @@ def fine_tune_routes(platform: Platform) -> list[Route]:
                     anywhere=True,
                     wandb=_wandb(report_to, asked.wandb_config),
                 ),
+                permit(request.key),
             )
         except ModelNotFound as error:
             # The route's address is right: what is not found is named in the body.

@@ -12,6 +12,7 @@ from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.openai.fine_tuning_views import checkpoint_view, event_view, view
 from paddock.gateway.query import number
 from paddock.gateway.validate import parse_whole
+from paddock.gateway.visible import permit
 from paddock.schemas.openai_fine_tuning import (
     CreateFineTuningJob,
     FineTuningJob,
@@ -61,6 +62,7 @@ def fine_tuning_routes(platform: Platform) -> list[Route]:
                 labels=asked.metadata or {},
                 wandb=_wandb(asked.integrations or []),
             ),
+            permit(request.key),
         )
         return _answer(view(job))
 

@@ -17,7 +17,7 @@ from paddock.gateway.collect import merge_answers, merge_usage
 from paddock.gateway.counting import count_parts, finish_stream
 from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response
-from paddock.gateway.metered import metered_translator
+from paddock.gateway.metered import metered_translator, new_meter
 from paddock.gateway.openai.answers import Shape
 from paddock.gateway.openai.merge import Merged
 from paddock.gateway.openai.streams import Relayed, Rewritten
@@ -40,7 +40,8 @@ async def generate(
     """
     deployment = routes.resolve(fields["model"])
     record = request.record
-    await admit(request, deployment, _most(fields))
+    most = fields.get("max_completion_tokens") or fields.get("max_tokens")
+    await admit(request, deployment, most, _answers(fields))
     try:
         planned = await plan(deployment, fields, chat=chat)
         exchange = _Exchange(request, deployment, planned, chat, fireworks, ending)
@@ -49,17 +50,18 @@ async def generate(
             await exchange.stream()
             return None
         response = await exchange.answer()
-        if callbacks.wanted(deployment):
+        if callbacks.wanted(request, deployment):
             await callbacks.tell(request, deployment, orjson.loads(response.body))
         return response
     except EngineRefused as error:
         raise refused(error, "messages" if chat else "prompt") from None
 
 
-def _most(fields: JSON) -> int | None:
-    """Tokens that all answers together may have; None if the request does not say."""
-    most = fields.get("max_completion_tokens") or fields.get("max_tokens")
-    return None if most is None else int(most) * int(fields.get("n") or 1)
+def _answers(fields: JSON) -> int:
+    """How many are asked for, of all prompts together."""
+    prompt = fields.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+    return prompts * max(fields.get("n") or 1, fields.get("best_of") or 1)
 
 
 class _Exchange:
@@ -139,7 +141,7 @@ class _Exchange:
                     parts[0].body,
                     connection,
                     headers,
-                    self._heard(self._metered(translator, [translator])),
+                    self._heard(self._metered(translator)),
                 )
                 finish_stream(self.request, outcome.first, outcome.error)
                 self._call_back(outcome.error)
@@ -187,6 +189,7 @@ class _Exchange:
                 chunk = {**identity, "object": "text_completion", "choices": [choice]}
                 merged.preface.append(self._rewriter()(chunk, {}))
         translators: list[Rewritten] = []
+        meter = new_meter(self.request, self.deployment, translators, self.plan.choices_each)
         for part in self.plan.parts:
             rewriter = self._rewriter(part.index, identity)
             last_usage = self._last_usage(translators)
@@ -200,7 +203,7 @@ class _Exchange:
                 part.body,
                 merged.part(),
                 headers,
-                self._heard(self._metered(translator, translators)),
+                self._heard(metered_translator(translator, meter)),
             )
             for part, translator in zip(self.plan.parts, translators, strict=True)
         ]
@@ -249,16 +252,15 @@ class _Exchange:
         connection.write(b"".join(dump_event(chunk) for chunk in chunks) + self.ending.done)
         connection.end_stream()
         finish_stream(self.request, time.perf_counter(), None)
-        if callbacks.wanted(self.deployment):
+        if callbacks.wanted(self.request, self.deployment):
             callbacks.tell_soon(self.request, self.deployment, lambda: self._shape(answer))
 
-    def _metered(self, translator: Relayed | Rewritten, parts: Sequence[Relayed | Rewritten]) -> Translator:
-        each = self.plan.choices_each
-        return metered_translator(translator, self.request, self.deployment, parts, each)
+    def _metered(self, translator: Relayed | Rewritten) -> Translator:
+        return metered_translator(translator, new_meter(self.request, self.deployment, [translator]))
 
     def _heard(self, translator: Translator) -> Translator:
         """What hears the answer besides, if it is for somebody else too."""
-        if not callbacks.wanted(self.deployment):
+        if not callbacks.wanted(self.request, self.deployment):
             return translator
         self.heard.append(Heard(translator, chat=self.chat))
         return self.heard[-1]

@@ -9,32 +9,35 @@ import orjson
 from paddock.errors import InvalidRequest, NotFound
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response
+from paddock.gateway.visible import require, visible
 from paddock.inference.routing import Directory, Routes
 from paddock.services import adapters, tuned_deployments
+from paddock.services.keys import Key
 from paddock.services.platform import Platform
 
 
 def model_routes(platform: Platform, directory: Directory) -> list[Route]:
     async def delete(request: Request) -> Response:
         name = request.params["model"]
-        gone = await _delete(platform, request.project, directory.of(request.project), name)
+        gone = await _delete(platform, request.key, visible(directory, request.key), name)
         return Response(orjson.dumps({"id": gone, "object": "model", "deleted": True}))
 
     return [Route("DELETE", "/models/{model}", delete, "Delete a fine-tuned model.")]
 
 
-async def _delete(platform: Platform, project: str, routes: Routes, name: str) -> str:
+async def _delete(platform: Platform, key: Key, routes: Routes, name: str) -> str:
     """
     Raises:
         ModelNotFound: there is no such model.
         InvalidRequest: it is none that was fine-tuned here.
         Conflict: something needs it.
+        Forbidden: the key is not for it.
     """
-    if (gone := await _delete_named(platform, project, name)) is not None:
+    if (gone := await _delete_named(platform, key, name)) is not None:
         return gone
     # By what else it is called, as when it is asked.
     served = routes.resolve(name).name
-    if (gone := await _delete_named(platform, project, served)) is not None:
+    if (gone := await _delete_named(platform, key, served)) is not None:
         return gone
     raise InvalidRequest(
         f"model: {served!r} was not fine-tuned here, or is being deleted; only fine-tuned models are deleted"
@@ -43,9 +46,12 @@ async def _delete(platform: Platform, project: str, routes: Routes, name: str) -
     )
 
 
-async def _delete_named(platform: Platform, project: str, name: str) -> str | None:
-    if (model := await tuned_deployments.owner(platform, project, name)) is not None:
-        return (await tuned_deployments.delete(platform, project, model.id)).name
+async def _delete_named(platform: Platform, key: Key, name: str) -> str | None:
+    if (model := await tuned_deployments.owner(platform, key.project, name)) is not None:
+        require(key, model.name)
+        return (await tuned_deployments.delete(platform, key.project, model.id)).name
     with suppress(NotFound):
-        return (await adapters.delete(platform, project, name)).name
+        adapter = await adapters.get(platform, key.project, name)
+        require(key, adapter.name)
+        return (await adapters.delete(platform, key.project, adapter.id)).name
     return None

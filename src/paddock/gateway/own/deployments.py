@@ -9,9 +9,11 @@ from pydantic import TypeAdapter
 
 from paddock.errors import InvalidRequest, NotFound, PaddockError
 from paddock.gateway.app import Route
+from paddock.gateway.guard import changeable
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.query import number
 from paddock.gateway.validate import parse_whole
+from paddock.gateway.visible import permit
 from paddock.schemas.limits import NANO
 from paddock.schemas.own import Cost, CreateDeployment, Deployment, ScaleDeployment, UpdateDeployment
 from paddock.services import deployments
@@ -45,7 +47,9 @@ def routes(platform: Platform) -> list[Route]:
 
     async def create(request: Request) -> Response:
         asked = parse_whole(_CREATE, request.body)
-        made = await deployments.create(platform, request.project, asked, key_id=request.key.id)
+        made = await deployments.create(
+            platform, request.project, asked, key_id=request.key.id, permit=permit(request.key)
+        )
         return await _answer(platform, made, status=201)
 
     async def get(request: Request) -> Response:
@@ -55,8 +59,10 @@ def routes(platform: Platform) -> list[Route]:
 
     async def update(request: Request) -> Response:
         asked = _with_defaults(parse_whole(_UPDATE, request.body))
+        found = await changeable(platform, request, request.params["name"])
         return await _answer(
-            platform, await deployments.update(platform, request.project, request.params["name"], asked)
+            platform,
+            await deployments.update(platform, request.project, found.id, asked, permit=permit(request.key)),
         )
 
     async def scale(request: Request) -> Response:
@@ -65,13 +71,16 @@ def routes(platform: Platform) -> list[Route]:
         if not given:
             raise InvalidRequest("give min_workers, max_workers or both", param="min_workers")
         wish = UpdateDeployment(**given)
+        found = await changeable(platform, request, request.params["name"])
         return await _answer(
-            platform, await deployments.update(platform, request.project, request.params["name"], wish)
+            platform,
+            await deployments.update(platform, request.project, found.id, wish, permit=permit(request.key)),
         )
 
     def verb(apply: Verb) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return await _answer(platform, await apply(platform, request.project, request.params["name"]))
+            found = await changeable(platform, request, request.params["name"])
+            return await _answer(platform, await apply(platform, request.project, found.id))
 
         return endpoint
 

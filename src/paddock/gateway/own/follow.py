@@ -55,7 +55,7 @@ def event(id: int, data: str, kind: str | None = None) -> bytes:
 
 
 async def follow(request: Request, store: Store, read: Read, ending: Callable[[], bool]) -> None:
-    """Answers with what `read` finds, and goes on finding.
+    """Answers with what `read` finds, and goes on finding, as long as the key works that asks.
 
     Args:
         ending: whether the server drains.
@@ -77,7 +77,7 @@ async def follow(request: Request, store: Store, read: Read, ending: Callable[[]
         # The first bytes tell that the request was understood, which may otherwise take a while.
         connection.write(b":\n\n")
         spoke = clock()
-        while not ending():
+        while not ending() and request.key_works():
             # To a caller who does not keep up nothing is sent, nor read for it.
             found = b"" if connection.paused else await read()
             if found is None:

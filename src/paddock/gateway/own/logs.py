@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from paddock.errors import NotFound
 from paddock.gateway.app import Route
+from paddock.gateway.guard import changeable
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.own.follow import event, follow, resume_from, wants_stream
 from paddock.gateway.query import number
@@ -34,7 +35,7 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
     async def logs(request: Request) -> Response | None:
         values = query_values(request, _QUERY)
         tail = number(values, "tail", events.KEPT_LINES, least=1, most=events.KEPT_LINES)
-        deployment = await deployments.get(platform, request.project, request.params["name"])
+        deployment = await changeable(platform, request, request.params["name"])
         last = resume_from(request, values) or 0
         if not wants_stream(request, values):
             lines = await platform.store.read(lambda session: _lines(session, deployment.id, last))

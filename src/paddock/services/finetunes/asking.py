@@ -80,7 +80,9 @@ class _Model:
     tokens: Tokens
 
 
-async def create(platform: Platform, project: str, asked: Asked) -> Job:
+async def create(
+    platform: Platform, project: str, asked: Asked, permit: deployments.Permit | None = None
+) -> Job:
     """Accepts a fine-tune: from here on it is finished, or fails with a reason.
 
     Raises:
@@ -96,6 +98,8 @@ async def create(platform: Platform, project: str, asked: Asked) -> Job:
         tracking.check(platform.settings, asked.wandb)
     device = await _device(platform, wished, field)
     model = await _model(platform, project, asked.model)
+    if permit is not None:
+        permit(model.name)
     name = _name(model.name, suffix)
     if full:
         check_whole(model.name, model.facts, device, await platform.store.read(nodes), f"{field}.method")

@@ -1,0 +1,39 @@
+"""Who may change a deployment that all projects use."""
+
+from __future__ import annotations
+
+from paddock.errors import Forbidden
+from paddock.gateway.http import Request
+from paddock.schemas.own import Deployment
+from paddock.services import deployments
+from paddock.services.keys import ADMIN, Key
+from paddock.services.platform import Platform
+
+
+async def changeable(platform: Platform, request: Request, name: str) -> Deployment:
+    """The deployment of this name or id, which the caller may change and whose engines' logs he may read.
+
+    Raises:
+        NotFound: there is none, or it is another project's.
+        Forbidden: it is for all, and the key is no admin's.
+    """
+    found = await deployments.get(platform, request.project, name)
+    require_change(request.key, found)
+    return found
+
+
+def may_change(key: Key, deployment: Deployment) -> bool:
+    """What the command line names is whoever's who runs the server: an admin's, or, without keys, anybody's."""
+    return not deployment.public or not key.id or ADMIN in key.scopes
+
+
+def require_change(key: Key, deployment: Deployment) -> None:
+    """
+    Raises:
+        Forbidden: as `changeable`.
+    """
+    if not may_change(key, deployment):
+        raise Forbidden(
+            f"{deployment.name} was named on the command line and serves every project: to change it or to read"
+            f" its engines' logs, the API key {key.name!r} needs the scope {ADMIN!r}"
+        )
