@@ -68,14 +68,14 @@ class Settings:
     )
     allow_anonymous: bool = _setting(
         False,
-        "Answer anybody without an API key, also while the server listens on other addresses, and on loopback any"
-        " web page too.",
+        "Answer anybody without an API key, also while the server listens on other addresses, and on loopback"
+        " any web page too.",
     )
     allow_path: str | None = _setting(
         None,
-        "Folders below which callers of every project may name models and the files of jobs, separated by `:`;"
-        " also `s3://` addresses, for jobs. Without it any model's folder and any `s3://` address may be named"
-        " while the server listens on loopback and asks for no keys, and none otherwise.",
+        "Folders below which callers of every project may name models and the files of jobs, separated by"
+        " `:`; also `s3://` addresses, for jobs. Without it any model's folder and any `s3://` address may be"
+        " named while the server listens on loopback and asks for no keys, and none otherwise.",
     )
     allow_private_urls: bool = _setting(
         False,

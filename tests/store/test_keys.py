@@ -91,6 +91,7 @@ class TestCreate:
             ({"scopes": []}, "scopes"),
             ({"models": [""]}, "models"),
             ({"models": ["a"] * 1001}, "models"),
+            ({"models": ["a\0"]}, "models"),
             ({"expires_at": NOW}, "expires_at"),
             ({"expires_at": -5.0}, "expires_at"),
             ({"expires_at": 1e300}, "expires_at"),
@@ -107,6 +108,7 @@ class TestCreate:
             ({"project": "a/b"}, "project"),
             ({"project": "-a"}, "project"),
             ({"project": "a" * 64}, "project"),
+            ({"project": "a\0b"}, "project"),
         ],
     )
     async def test_what_is_refused(self, store: Store, asked: dict[str, Any], param: str) -> None:
@@ -177,8 +179,11 @@ class TestProjects:
         assert not gone.limits
 
     async def test_only_what_there_is_has_limits_and_local_is_always_there(self, store: Store) -> None:
-        error = await refusal(store, lambda session: projects.set_limits(session, "farm", {}, NOW))
-        assert isinstance(error, NotFound)
+        for name in ("farm", "", "farm\0"):
+            error = await refusal(
+                store, lambda session, name=name: projects.set_limits(session, name, {}, NOW)
+            )
+            assert isinstance(error, NotFound)
         local = await store.change(lambda session: projects.set_limits(session, "local", {"budget": 1}, NOW))
         assert local.limits.budget == NANO
 
@@ -217,15 +222,20 @@ class TestKeyring:
         made, first = await create(store)
         second, third = keys.new_secret(), keys.new_secret()
         now = time.time()
+        await self.follow(store, rings)
+        token = {b"authorization": f"Bearer {rings[0].token(made)}".encode()}
         await store.change(lambda session: keys.rotate(session, None, made.id, second, 60.0, now))
         await self.follow(store, rings)
         for secret in (first, second):
             assert rings[0].find({b"x-api-key": secret.encode()}).id == made.id
+        assert rings[0].find(token).id == made.id
         await store.change(lambda session: keys.rotate(session, None, made.id, third, 0.0, now))
         await self.follow(store, rings)
         for secret in (first, second):
             with pytest.raises(Unauthorized):
                 rings[0].find({b"x-api-key": secret.encode()})
+        with pytest.raises(Unauthorized):
+            rings[0].find(token)
         assert rings[0].find({b"x-api-key": third.encode()}).hint == third[-4:]
 
     async def test_a_token_of_one_process_is_good_for_another(
@@ -245,7 +255,7 @@ class TestKeyring:
                 rings[1].find({b"authorization": f"Bearer {wrong}".encode()})
         name, identity, expires, signature = token.split(".")
         longer = ".".join([name, identity, str(int(expires) + 1), signature])
-        with pytest.raises(Unauthorized, match="was not made here"):
+        with pytest.raises(Unauthorized, match="not known here"):
             rings[1].find({b"authorization": f"Bearer {longer}".encode()})
         over = time.time() + 3601
         with monkeypatch.context() as later:

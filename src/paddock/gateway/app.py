@@ -228,8 +228,6 @@ class App:
             methods, request.params = self._methods(request.path)
         if not methods:
             mount = self._mount(request.path)
-            if "\0" in request.path:
-                raise NotFound("there is nothing whose path has a NUL character (%00)", code="unknown_route")
             there = ", ".join(f"{route.method} {mount.prefix}{route.pattern}" for route in mount.routes)
             raise NotFound(
                 f"there is no route {request.method} {request.path[:200]}; there is: {there}; see GET /docs",

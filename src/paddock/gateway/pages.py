@@ -71,7 +71,7 @@ def _host_of(url: str) -> str:
 
 def _is_name_here(host: str) -> bool:
     """Whether no one can have that name in the internet."""
-    return host.endswith(".localhost") or ("." not in host and ":" not in host)
+    return host.endswith((".localhost", ".internal")) or ("." not in host and ":" not in host)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

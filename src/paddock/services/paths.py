@@ -88,8 +88,8 @@ class Spot:
 
 
 def allowed(settings: Settings) -> Allowed:
-    """Folders only by `allow_path`: that a server listens on loopback opens none. Without it any addresses, if
-    only users of this machine ask."""
+    """Folders only by `allow_path`: that a server listens on loopback opens none. Without it any addresses,
+    if only users of this machine ask."""
     parts = split_allowed(settings.allow_path or "")
     addresses = tuple(part.rstrip("/") for part in parts if part.startswith(S3))
     return Allowed(

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from paddock.errors import Unauthorized
+from paddock.errors import Forbidden, Unauthorized
 from paddock.gateway.keyring import NOBODY, ChangedKeys, Keyring
+from paddock.gateway.pages import Pages
+from paddock.main.front import new_keyring
 from paddock.schemas.limits import Limits
-from paddock.services.keys import ANYBODY, Key, digest
+from paddock.services.keys import ADMIN, ANYBODY, PASSER_BY, Key, digest
 from paddock.services.projects import Project
+from paddock.settings import Settings
 
 SECRET, OLD = "paddock_new", "paddock_old"
 ANN = Key("key-ann", "shop", "Ann")
@@ -134,6 +137,97 @@ class TestNobody:
         assert keyring().find_or_nobody({b"authorization": b"Bearer paddock_new"}) is ANN
         assert not NOBODY.scopes
         assert not NOBODY.project
+
+
+class TestPages:
+    """A server on loopback that wants no keys."""
+
+    @staticmethod
+    def guarded() -> Keyring:
+        ring = Keyring(pages=Pages("https://models.example.com/"))
+        ring.follow(ChangedKeys([(ANN, digest(SECRET), "")], []))
+        return ring
+
+    @pytest.mark.parametrize(
+        ("host", "origin"),
+        [
+            (b"127.0.0.1:8800", None),
+            (b"[::1]:8800", None),
+            (b"LOCALHOST:8800", None),
+            (b"foal.localhost", None),
+            (b"paddock:8800", None),
+            (b"10.0.0.5", None),
+            (b"models.example.com", None),
+            (b"Models.Example.com.:443", None),
+            (None, None),
+            (b"127.0.0.1:8800", b"http://localhost:3000"),
+            (b"127.0.0.1:8800", b"http://[::1]:3000"),
+            (b"127.0.0.1:8800", b"http://192.168.1.5"),
+            (b"127.0.0.1:8800", b"http://app.localhost"),
+            (b"127.0.0.1:8800", b"http://devbox:5173"),
+            (b"127.0.0.1:8800", b"chrome-extension://abcdef"),
+            (b"127.0.0.1:8800", b"https://models.example.com"),
+            (b"8.8.8.8:8800", b"http://8.8.8.8:8800"),
+        ],
+    )
+    def test_what_is_answered(self, host: bytes | None, origin: bytes | None) -> None:
+        sent = {b"host": host, b"origin": origin}
+        headers = {name: value for name, value in sent.items() if value is not None}
+        ring = self.guarded()
+        assert ring.find(headers) is ring.find(headers) is ANYBODY
+
+    @pytest.mark.parametrize(
+        ("host", "origin", "code"),
+        [
+            (b"rebound.example:8800", None, "host_not_allowed"),
+            (b"rebound.example:8800", b"http://rebound.example:8800", "host_not_allowed"),
+            (b"127.0.0.1.nip.example", None, "host_not_allowed"),
+            (b"localhost.example", None, "host_not_allowed"),
+            (b"me@rebound.example", None, "host_not_allowed"),
+            (b"evil.models.example.com", None, "host_not_allowed"),
+            (b"127.0.0.1:8800", b"https://evil.example", "origin_not_allowed"),
+            (b"127.0.0.1:8800", b"http://8.8.8.8", "origin_not_allowed"),
+            (b"127.0.0.1:8800", b"https://localhost.example", "origin_not_allowed"),
+            (b"127.0.0.1:8800", b"https://models.example.com.evil.example", "origin_not_allowed"),
+            (b"127.0.0.1:8800", b"null", "origin_not_allowed"),
+            (b"127.0.0.1:8800", b"", "origin_not_allowed"),
+            (b"127.0.0.1:8800", b"http://[", "origin_not_allowed"),
+            (b"127.0.0.1:8800", b"http://\xff.example", "origin_not_allowed"),
+        ],
+    )
+    def test_what_is_not(self, host: bytes, origin: bytes | None, code: str) -> None:
+        headers = {b"host": host} if origin is None else {b"host": host, b"origin": origin}
+        ring = self.guarded()
+        for more in ({}, {b"authorization": b"Bearer any"}):
+            with pytest.raises(Forbidden) as caught:
+                ring.find(headers | more)
+            assert caught.value.code == code
+            for option in ("--public-url", "--require-keys", "--allow-anonymous"):
+                assert option in caught.value.message
+        assert ring.find_or_nobody(headers) is NOBODY
+        assert ring.find(headers | {b"x-api-key": SECRET.encode()}) is ANN
+
+    def test_it_remembers_a_bounded_number(self) -> None:
+        pages = Pages()
+        for number in range(5000):
+            pages.check({b"host": b"127.0.0.1:%d" % number})
+        assert len(pages.good) <= 1024
+
+    @pytest.mark.parametrize(
+        ("options", "guarded", "admin"),
+        [
+            ({}, True, True),
+            ({"allow_anonymous": True}, False, True),
+            ({"host": "0.0.0.0", "allow_anonymous": True}, False, False),
+        ],
+    )
+    def test_who_anybody_is(self, options: dict[str, Any], guarded: bool, admin: bool) -> None:
+        ring = new_keyring(Settings(**options), None)
+        assert ring.anybody is (ANYBODY if admin else PASSER_BY)
+        assert ANYBODY.scopes - PASSER_BY.scopes == {ADMIN}
+        assert ring.authenticate("me", "secret") is ring.anybody
+        headers = {b"host": b"rebound.example"}
+        assert ring.find_or_nobody(headers) is (NOBODY if guarded else ring.anybody)
 
 
 class TestEnds:
