@@ -149,7 +149,8 @@ class TestCallbacks:
             wish = {"name": "pony", "model_name": "paddock/foal", "min_workers": 1, "max_workers": 1}
             ask(server, "POST", ENDPOINTS, {**wish, "per_worker": 2, **hooks})
             spec = ask(server, "GET", f"{ENDPOINTS}/pony")["spec"]
-            assert {name: spec[name] for name in hooks} == hooks
+            shown = {**hooks, "default_callback_auth": {**auth, "password": "********"}}
+            assert {name: spec[name] for name in hooks} == shown
             until(lambda: ask(server, "GET", f"{ENDPOINTS}/pony")["status"] == "READY", SECONDS)
             self.check_first_version(server, receiver)
             self.check_second_version(server, receiver)

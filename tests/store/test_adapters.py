@@ -12,7 +12,7 @@ from paddock.errors import InvalidRequest, NotFound
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Directory, Routes
 from paddock.schemas.own import CreateDeployment
-from paddock.services import adapter_files, adapters, deployments, replicas
+from paddock.services import adapter_files, adapters, commanded, deployments, events, replicas
 from paddock.services.adapters import Adapter
 from paddock.services.blob_files import StoredFile
 from paddock.services.deployments import LOCAL
@@ -79,6 +79,44 @@ class TestAdapters:
             for name in ("one", "two", "other", "stopped", "hidden", "theirs")
         }
         assert found == {"one": 2, "two": 2, "other": 1, "stopped": 1, "hidden": 1, "theirs": 1}
+
+    async def test_its_name_is_for_its_own_project(self, platform: Platform) -> None:
+        """A deployment of the command line serves every project's, and tells nobody of them."""
+
+        def rows(session: ChangeSession) -> None:
+            add_deployment(session, "one", origin=commanded.ORIGIN)
+            add_deployment(session, "theirs", project="shop")
+
+        await platform.change(rows)
+        adapter = made("foal.secret.1")
+        await add(platform, adapter, "shop")
+        await adapters.delete(platform, "shop", adapter.id)
+        told = {
+            project: [
+                one.message
+                for one in await platform.store.read(
+                    lambda session, project=project: events.latest(session, project, limit=9)
+                )
+            ]
+            for project in (LOCAL, "shop")
+        }
+        assert told == {
+            LOCAL: ["generation 2, for an adapter", "generation 3, for an adapter"],
+            "shop": ["generation 2, to serve foal.secret.1", "generation 3, without foal.secret.1"],
+        }
+
+    async def test_a_name_that_somebody_took_meanwhile(self, platform: Platform) -> None:
+        await platform.change(lambda session: add_deployment(session, "foal.shop.1") and None)
+        first, second, third = made("foal.shop.1"), made("foal.shop.2"), made("foal.shop.2")
+        for one in (first, second, third):
+            await add(platform, one)
+        assert [one.name for one in await adapters.list_all(platform, LOCAL)] == [
+            first.id,
+            "foal.shop.2",
+            third.id,
+        ]
+        again = await platform.change(lambda session: adapters.add(session, LOCAL, first, time.time()))
+        assert again == first.id
 
     async def test_said_twice_it_is_there_once(self, platform: Platform) -> None:
         adapter = made("foal.shop.1")
@@ -177,6 +215,27 @@ class TestRoutes:
         assert routes.resolve("two").name == "two"
         await adapters.delete(platform, LOCAL, adapter.id)
         assert routes.resolve("foal.shop.1").adapter == ""
+
+    async def test_a_deployment_keeps_its_name_after_a_restart(self, platform: Platform) -> None:
+        """However it came to be so: the base is known first then, and the adapter with it."""
+        adapter = made("foal.shop.1")
+        await platform.change(lambda session: add_deployment(session, "one", status="ready") and None)
+        await add(platform, adapter)
+        await platform.change(
+            lambda session: add_deployment(session, adapter.name, source="another", created_at=1.0) and None
+        )
+        directory = Directory()
+        sync = Sync(platform, directory, "gateway")
+        try:
+            await sync.catch_up()
+            routes = directory.of(LOCAL)
+            assert routes.resolve(adapter.name).adapter == ""
+            assert routes.resolve(adapter.id).adapter == adapter.id
+            await adapters.delete(platform, LOCAL, adapter.id)
+            assert routes.by_id(adapter.id) is None
+            assert routes.resolve(adapter.name).name == adapter.name
+        finally:
+            await sync.close()
 
     async def test_another_deployment_takes_over(self, platform: Platform, routes: Routes) -> None:
         adapter = made("foal.shop.1")

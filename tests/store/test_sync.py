@@ -7,7 +7,7 @@ import pytest
 
 from paddock.gateway.sync import Sync
 from paddock.inference.routing import Deployment, Directory
-from paddock.services import gateways, replicas
+from paddock.services import commanded, gateways, replicas
 from paddock.services.deployments import LOCAL
 from paddock.services.gateways import Gateways
 from paddock.services.platform import Platform
@@ -143,6 +143,39 @@ class TestSync:
         assert not found.let_go(identity, revision)
         followed.one.leave(taken)
         await followed.until_reported(lambda found: found.let_go(identity, revision))
+
+    async def test_a_name_that_is_taken_ends_nothing(
+        self, platform: Platform, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As by an attached server that is called like a model of an earlier command."""
+        await platform.store.change(
+            lambda session: add_deployment(session, "one", origin=commanded.ORIGIN) and None
+        )
+        attached = Deployment("one", "attached", "one")
+        directory = Directory([attached])
+        sync = Sync(platform, directory, HERE)
+        try:
+            await sync.catch_up()
+            assert directory.of(LOCAL).resolve("one") is attached
+            assert directory.of(LOCAL).by_id("dep-one") is not None
+            assert "found by its id only" in caplog.text
+        finally:
+            await sync.close()
+
+    async def test_a_name_that_is_free_again(self, followed: Followed) -> None:
+        """Whatever the clocks of those say that made the one and the other."""
+        before = followed.one
+
+        def work(session: ChangeSession) -> None:
+            row = session.get_one(DeploymentRow, "dep-one")
+            row.deleted_at, row.revision = 1.0, session.revision
+            session.flush()
+            add_deployment(session, "one", id="dep-other", created_at=-1.0)
+
+        await followed.platform.store.change(work)
+        await followed.until(lambda: followed.routes.by_id("dep-other"))
+        assert followed.one is not before
+        assert followed.one.id == "dep-other"
 
     async def test_who_leaves_is_not_waited_for(self, followed: Followed) -> None:
         await followed.until_reported(lambda found: found.reports)

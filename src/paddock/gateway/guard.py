@@ -8,6 +8,7 @@ from paddock.schemas.own import Deployment
 from paddock.services import deployments
 from paddock.services.keys import ADMIN, Key
 from paddock.services.platform import Platform
+from paddock.services.tuned_models import TunedModel
 
 
 async def changeable(platform: Platform, request: Request, name: str) -> Deployment:
@@ -22,9 +23,20 @@ async def changeable(platform: Platform, request: Request, name: str) -> Deploym
     return found
 
 
+async def changeable_model(platform: Platform, key: Key, model: TunedModel) -> None:
+    """Looks whether the caller may delete a model, along with its deployment.
+
+    Raises:
+        Forbidden: that one is for all, and the key is no admin's.
+    """
+    own = await platform.store.read(lambda session: deployments.known(session, key.project, model.name))
+    if own is not None:
+        require_change(key, own)
+
+
 def may_change(key: Key, deployment: Deployment) -> bool:
-    """What the command line names is whoever's who runs the server: an admin's, or, without keys, anybody's."""
-    return not deployment.public or not key.id or ADMIN in key.scopes
+    """What the command line names belongs to whoever runs the server."""
+    return not deployment.public or ADMIN in key.scopes
 
 
 def require_change(key: Key, deployment: Deployment) -> None:
@@ -34,6 +46,6 @@ def require_change(key: Key, deployment: Deployment) -> None:
     """
     if not may_change(key, deployment):
         raise Forbidden(
-            f"{deployment.name} was named on the command line and serves every project: to change it or to read"
-            f" its engines' logs, the API key {key.name!r} needs the scope {ADMIN!r}"
+            f"{deployment.name} was named on the command line and serves every project: to change it or to"
+            f" read its engines' logs, the API key {key.name!r} needs the scope {ADMIN!r}"
         )

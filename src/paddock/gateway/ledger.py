@@ -18,7 +18,7 @@ from paddock.store.ledger import Ledger
 
 log = logging.getLogger("paddock.ledger")
 
-FLUSH_SECONDS = 0.25
+FLUSH_SECONDS = 0.15
 MOST_KEPT = 500_000
 """Entries that wait for a ledger that fails: some 300 MB."""
 BATCH = 20_000
@@ -61,7 +61,7 @@ class LedgerWriter:
         return len(self._entries) + sum(len(entries) for _, entries in self._batches)
 
     def add(self, entry: Entry) -> None:
-        """Costs what an append costs; the entry is written within a quarter of a second."""
+        """Costs what an append costs; the entry is written a moment later."""
         self._entries.append(entry)
 
     async def run(self) -> None:
@@ -138,7 +138,7 @@ class LedgerWriter:
             self._lost += surplus
 
     def _say(self, error: Exception) -> None:
-        """At most once a minute: the ledger is tried four times a second."""
+        """At most once a minute: the ledger is tried several times a second."""
         now = time.monotonic()
         if now - self._said_at >= _SAY_SECONDS:
             self._said_at = now

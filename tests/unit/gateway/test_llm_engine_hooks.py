@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from paddock.errors import InvalidRequest, UnsupportedParameter
-from paddock.gateway.llm_engine.hooks import callback, check_hooks
+from paddock.gateway.llm_engine.hooks import MASK, callback, check_hooks, masked, unmasked
 
 URL = "https://example.com/done"
 BASIC = {"kind": "basic", "username": "u", "password": "p"}
@@ -29,6 +29,27 @@ class TestCheckHooks:
     def test_a_name_that_basic_cannot_say(self) -> None:
         with pytest.raises(InvalidRequest, match="colon"):
             check_hooks({"default_callback_auth": {**BASIC, "username": "a:b"}})
+
+    def test_the_mask_is_no_password(self) -> None:
+        with pytest.raises(InvalidRequest, match="must be the password") as caught:
+            check_hooks({"default_callback_auth": {**BASIC, "password": MASK}})
+        assert caught.value.param == "default_callback_auth.password"
+
+
+class TestMask:
+    def test_it_stands_for_the_password(self) -> None:
+        shown = masked(BASIC)
+        assert shown == {**BASIC, "password": MASK}
+        sent = {"default_callback_auth": {**BASIC, "username": "v", "password": MASK}, "max_workers": 2}
+        kept = unmasked(sent, {"default_callback_auth": BASIC})
+        assert kept == {"default_callback_auth": {**BASIC, "username": "v"}, "max_workers": 2}
+
+    def test_what_needs_none(self) -> None:
+        assert masked(None) is None
+        for given in ({}, {"default_callback_auth": None}, {"default_callback_auth": BASIC}):
+            assert unmasked(given, {"default_callback_auth": {**BASIC, "password": "old"}}) == given
+        masked_only = {"default_callback_auth": {**BASIC, "password": MASK}}
+        assert unmasked(masked_only, {}) == masked_only
 
 
 class TestCallback:

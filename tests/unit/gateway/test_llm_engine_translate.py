@@ -11,6 +11,7 @@ from paddock.errors import InvalidRequest, PaddockError, UnsupportedParameter
 from paddock.gateway.llm_engine.bodies import read_create, read_update
 from paddock.gateway.llm_engine.completions import SYNC, neutral
 from paddock.gateway.llm_engine.errors import own_fields
+from paddock.gateway.llm_engine.hooks import MASK
 from paddock.gateway.llm_engine.translate import (
     asked_before,
     create_wish,
@@ -308,8 +309,33 @@ class TestView:
         assert (spec["metadata"]["mine"], spec["metadata"]["engine"]) == (1, "llama.cpp")
         assert spec["metadata"]["asked"] == {"cpus": 1, "high_priority": True}
         assert "secret" not in json.dumps(spec["metadata"])
-        assert spec["default_callback_auth"]["password"] == "secret"
+        assert "secret" not in json.dumps(answer)
+        assert spec["default_callback_auth"] == {"kind": "basic", "username": "u", "password": MASK}
         assert (spec["resource_state"]["cpus"], answer["model_name"]) == (1, "foal")
+
+    def test_what_is_its_owners_and_what_is_its_managers(self) -> None:
+        fields = given(
+            metadata={"mine": 1},
+            high_priority=True,
+            post_inference_hooks=["callback"],
+            default_callback_url="https://example.com/done",
+        )
+        kept = details(fields, None)["llm_engine"]["asked"]
+        one = deployment(kept, labels={"team": "farm"}, log=["at /srv"], reason="it died", status="failed")
+        looks = {
+            (own, manages): endpoint(one, TYPES, 3, own=own, manages=manages)
+            for own in (True, False)
+            for manages in (True, False)
+        }
+        urls = {who: "example.com" in json.dumps(look) for who, look in looks.items()}
+        assert [who for who, shown in urls.items() if shown] == [(True, True)]
+        spec = looks[True, False]["spec"]
+        assert (spec["labels"], spec["num_queued_items"]) == ({"team": "farm"}, 3)
+        assert (spec["metadata"]["mine"], spec["metadata"]["log"]) == (1, ["at /srv"])
+        spec = looks[False, True]["spec"]
+        assert (spec["labels"], spec["num_queued_items"], spec["post_inference_hooks"]) == ({}, None, None)
+        assert set(spec["metadata"]) == {"engine", "model", "hardware_type", "context_length", "weights_type"}
+        GetLLMEndpointResponse.model_validate(looks[False, True])
 
     def test_hardware_that_another_dialect_changed(self) -> None:
         answer = shown({"cpus": 1, "model_name": "foal"}, "CPU_1", hardware_type="CPU_4")

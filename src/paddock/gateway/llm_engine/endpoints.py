@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 from paddock.errors import Conflict, InvalidRequest, ModelNotFound, NotFound
+from paddock.gateway.guard import changeable, changeable_model
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine import adapters as fine_tuned
 from paddock.gateway.llm_engine.bodies import read_create, read_update
 from paddock.gateway.llm_engine.errors import own_fields
-from paddock.gateway.llm_engine.hooks import CALLBACK
+from paddock.gateway.llm_engine.hooks import CALLBACK, unmasked
 from paddock.gateway.llm_engine.translate import (
     asked_before,
     create_wish,
@@ -29,6 +30,7 @@ from paddock.services import adapters, commanded, deployments, gateways, tuned_d
 from paddock.services.adapters import Adapter
 from paddock.services.gateways import Gateways
 from paddock.services.hardware import hardware_types
+from paddock.services.keys import ADMIN, MANAGE
 from paddock.services.platform import Platform, in_thread, nodes
 from paddock.services.webhooks import hooks
 
@@ -73,7 +75,7 @@ async def get(request: Request, platform: Platform) -> Response:
     types, load = await _surroundings(platform)
 
     def show(one: Deployment) -> JSON:
-        return endpoint(one, types, _queued(one, load))
+        return _shown(request, one, types, load)
 
     try:
         return _answer(show(await deployments.get(platform, request.project, name)))
@@ -112,7 +114,7 @@ async def list_all(request: Request, platform: Platform) -> Response:
     types, load = await _surroundings(platform)
 
     def show(one: Deployment) -> JSON:
-        return endpoint(one, types, _queued(one, load))
+        return _shown(request, one, types, load)
 
     def shown(one: Deployment | Adapter) -> JSON:
         if isinstance(one, Deployment):
@@ -132,10 +134,11 @@ async def update(request: Request, platform: Platform) -> Response:
     Raises:
         NotFound: there is none.
         InvalidRequest: a field is wrong, or names something that is not there.
+        Forbidden: it is for all, and the key is no admin's.
         Conflict: it is being deleted.
     """
-    before = await deployments.get(platform, request.project, request.params["name"])
-    given = read_update(request.body, asked_before(before))
+    before = await changeable(platform, request, request.params["name"])
+    given = unmasked(read_update(request.body, asked_before(before)), asked_before(before))
     with own_fields(names(given)):
         wish = update_wish(given, asked_before(before), await platform.types())
         if given.get("max_workers") == 0 and given.get("min_workers"):
@@ -161,14 +164,18 @@ async def delete(request: Request, platform: Platform) -> Response:
 
     Raises:
         NotFound: there is none.
+        Forbidden: it is for all, and the key is no admin's.
         Conflict: it is being deleted already, or something needs the model.
     """
     name = request.params["name"]
     try:
         if (model := await tuned_deployments.owner(platform, request.project, name)) is not None:
+            await changeable_model(platform, request.key, model)
             await tuned_deployments.delete(platform, request.project, model.id)
         else:
-            await deployments.delete(platform, request.project, name)
+            await deployments.delete(
+                platform, request.project, (await changeable(platform, request, name)).id
+            )
     except NotFound as error:
         await adapters.delete(platform, request.project, (await _adapter(request, platform, name, error)).id)
     return _answer({"deleted": True})
@@ -209,6 +216,17 @@ async def _surroundings(platform: Platform) -> tuple[dict[str, HardwareType], Ga
     now = time.time()
     known, load = await platform.store.read(lambda session: (nodes(session), gateways.alive(session, now)))
     return hardware_types(known, platform.hardware), load
+
+
+def _shown(request: Request, deployment: Deployment, types: dict[str, HardwareType], load: Gateways) -> JSON:
+    key = request.key
+    return endpoint(
+        deployment,
+        types,
+        _queued(deployment, load),
+        own=deployment.project == key.project,
+        manages=not key.scopes.isdisjoint((MANAGE, ADMIN)),
+    )
 
 
 def _queued(deployment: Deployment, load: Gateways) -> int:

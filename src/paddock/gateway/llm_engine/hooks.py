@@ -11,12 +11,14 @@ CALLBACK = "callback"
 _ALWAYS = ("billing", "logging")
 """The ledger and the access log do that for every request."""
 HOOKS = (CALLBACK, *_ALWAYS)
+MASK = "********"
+"""What is shown for a password, which is never told again."""
 
 
 def check_hooks(given: JSON) -> None:
     """
     Raises:
-        InvalidRequest: there is no such hook.
+        InvalidRequest: there is no such hook, or a password is only what is shown for one.
         UnsupportedParameter: a callback could not be authenticated as it was asked for.
     """
     for hook in given.get("post_inference_hooks", ()):
@@ -39,6 +41,28 @@ def check_hooks(given: JSON) -> None:
             "default_callback_auth.username must have no colon, which HTTP Basic ends it by",
             param="default_callback_auth.username",
         )
+    if auth["password"] == MASK:
+        raise InvalidRequest(
+            f"default_callback_auth.password must be the password: {MASK} only stands for one that is there",
+            param="default_callback_auth.password",
+        )
+
+
+def masked(auth: JSON | None) -> JSON | None:
+    """`default_callback_auth` as it is shown."""
+    return auth if auth is None or "password" not in auth else {**auth, "password": MASK}
+
+
+def unmasked(given: JSON, before: JSON) -> JSON:
+    """A change in which what was shown for a password means the one that is there.
+
+    Args:
+        before: all that was asked of the endpoint until now.
+    """
+    auth, old = given.get("default_callback_auth") or {}, before.get("default_callback_auth") or {}
+    if auth.get("password") != MASK or "password" not in old:
+        return given
+    return {**given, "default_callback_auth": {**auth, "password": old["password"]}}
 
 
 def callback(asked: JSON) -> JSON | None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from paddock.gateway.llm_engine.hardware import resource_state
+from paddock.gateway.llm_engine.hooks import masked
 from paddock.gateway.llm_engine.translate import DETAILS, asked_before
 from paddock.schemas.hardware import HardwareType
 from paddock.schemas.own import Deployment, DeploymentStatus
@@ -38,14 +39,24 @@ _NOT_REPEATED = frozenset(
 )
 
 
-def endpoint(deployment: Deployment, types: Mapping[str, HardwareType], queued: int) -> JSON:
+def endpoint(
+    deployment: Deployment,
+    types: Mapping[str, HardwareType],
+    queued: int,
+    *,
+    own: bool = True,
+    manages: bool = True,
+) -> JSON:
     """The reference's `GetLLMEndpointResponse`.
 
     Args:
         types: the offered hardware types.
         queued: requests that wait for one of its workers.
+        own: whether it is of the project that looks; another one sees what it is, not what is its owner's.
+        manages: whether who looks may change it, and so see where its answers go.
     """
     asked = asked_before(deployment)
+    hooks = asked if own and manages else {}
     status = _STATUS[deployment.status]
     return {
         "id": deployment.id,
@@ -64,13 +75,13 @@ def endpoint(deployment: Deployment, types: Mapping[str, HardwareType], queued: 
             "endpoint_type": "streaming",
             "destination": f"{deployment.engine}/{deployment.id}",
             "deployment_name": deployment.id,
-            "metadata": _metadata(deployment, asked),
+            "metadata": _metadata(deployment, asked if own else None),
             "bundle_name": f"{deployment.engine}/{deployment.model}/{deployment.generation}",
             "status": status,
-            "post_inference_hooks": asked.get("post_inference_hooks"),
-            "default_callback_url": asked.get("default_callback_url"),
-            "default_callback_auth": asked.get("default_callback_auth"),
-            "labels": deployment.labels,
+            "post_inference_hooks": hooks.get("post_inference_hooks"),
+            "default_callback_url": hooks.get("default_callback_url"),
+            "default_callback_auth": masked(hooks.get("default_callback_auth")),
+            "labels": deployment.labels if own else {},
             "aws_role": None,
             "results_s3_bucket": None,
             "created_by": deployment.project,
@@ -78,7 +89,7 @@ def endpoint(deployment: Deployment, types: Mapping[str, HardwareType], queued: 
             "last_updated_at": _time(deployment.updated_at),
             "deployment_state": _deployment_state(deployment),
             "resource_state": _resource_state(deployment, asked, types),
-            "num_queued_items": queued,
+            "num_queued_items": queued if own else None,
             "public_inference": asked.get("public_inference", True),
         },
         "chat_template_override": None,
@@ -101,15 +112,21 @@ def _model_name(deployment: Deployment, asked: Mapping[str, Any]) -> str:
     return deployment.parent or deployment.model
 
 
-def _metadata(deployment: Deployment, asked: Mapping[str, Any]) -> JSON:
+def _metadata(deployment: Deployment, asked: Mapping[str, Any] | None) -> JSON:
+    """
+    Args:
+        asked: None leaves out what is its owner's.
+    """
     found: JSON = {
-        **(asked.get("metadata") or {}),
+        **((asked or {}).get("metadata") or {}),
         "engine": deployment.engine,
         "model": deployment.model,
         "hardware_type": deployment.hardware_type,
         "context_length": deployment.context_length,
         "weights_type": deployment.options.get("weights_type", "auto"),
     }
+    if asked is None:
+        return found
     if deployment.reason:
         found["reason"] = deployment.reason
     if deployment.log:

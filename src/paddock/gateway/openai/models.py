@@ -8,6 +8,7 @@ import orjson
 
 from paddock.errors import InvalidRequest, NotFound
 from paddock.gateway.app import Route
+from paddock.gateway.guard import changeable_model
 from paddock.gateway.http import Request, Response
 from paddock.gateway.visible import require, visible
 from paddock.inference.routing import Directory, Routes
@@ -31,7 +32,7 @@ async def _delete(platform: Platform, key: Key, routes: Routes, name: str) -> st
         ModelNotFound: there is no such model.
         InvalidRequest: it is none that was fine-tuned here.
         Conflict: something needs it.
-        Forbidden: the key is not for it.
+        Forbidden: the key is not for it, or it is for all and the key is no admin's.
     """
     if (gone := await _delete_named(platform, key, name)) is not None:
         return gone
@@ -49,6 +50,7 @@ async def _delete(platform: Platform, key: Key, routes: Routes, name: str) -> st
 async def _delete_named(platform: Platform, key: Key, name: str) -> str | None:
     if (model := await tuned_deployments.owner(platform, key.project, name)) is not None:
         require(key, model.name)
+        await changeable_model(platform, key, model)
         return (await tuned_deployments.delete(platform, key.project, model.id)).name
     with suppress(NotFound):
         adapter = await adapters.get(platform, key.project, name)
