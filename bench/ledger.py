@@ -120,8 +120,8 @@ def judge(asked: Sequence[Asked], found: Sequence[Row], sent: Mapping[int, int])
         if one.kind in UNSEEN:
             completion = sent.get(one.number, 0)
             # The engine tells how long a prompt was at the end of its answer.
-            told = row is not None and row.prompt and completion == answers.CHUNKS
-            prompt = answers.PROMPT_TOKENS if told else 0
+            told = completion == answers.CHUNKS and row is not None and row.prompt == answers.PROMPT_TOKENS
+            prompt = answers.PROMPT_TOKENS if told else one.estimate if completion else 0
         verdict.add(one.key, prompt, completion)
         if row is None or (row.key, row.prompt, row.completion) != (one.key, prompt, completion):
             verdict.find(f"{one.kind}: {row or f'no row of {one.id}'}, but it used {prompt} + {completion}")

@@ -17,6 +17,7 @@ from typing import Any
 from bench import answers, probe
 from bench.keys import ApiKey
 from bench.talking import Connection, connect, head
+from paddock.gateway.limit_words import prompt_tokens
 
 PLAIN, STREAM, USAGE = "plain", "stream", "stream with usage"
 CUT, LEFT, SLOW = "reader leaves within the stream", "caller leaves at once", "slow reader"
@@ -55,6 +56,7 @@ class Asked:
         key: the id of its key.
         id: of the answer, its `x-request-id`; empty if no head of one came.
         prompt, completion: tokens that it is known to have used.
+        estimate: of its prompt, which counts where an engine did not come to say how long it is.
         ended_at: when its end had come, in seconds since 1970; 0.0 if it did not.
     """
 
@@ -67,6 +69,7 @@ class Asked:
     completion: int = 0
     ended_at: float = 0.0
     problem: str = ""
+    estimate: int = 0
 
 
 class Mix:
@@ -115,6 +118,7 @@ class Mix:
     async def _ask(self, connection: Connection, asked: Asked, secret: str) -> None:
         kind, chance = asked.kind, self._chance
         request = _request(kind, asked.number, secret, text=chance.random() < TEXT_SHARE)
+        asked.estimate = prompt_tokens(len(request.partition(b"\r\n\r\n")[2]))
         if kind == LEFT:
             connection.transport.write(request)
             # Sometimes it is there already, sometimes not yet begun.
@@ -174,7 +178,7 @@ def read(asked: Asked, answer: probe.Answer) -> None:
         asked.problem = f"its stream ends with {events[-2:]!r}"
     asked.completion = sum(map(answers.holds_token, events))
     # A stream says how long its prompt was to none but who asks; the stub's are all the same.
-    asked.prompt = answers.PROMPT_TOKENS if whole else 0
+    asked.prompt = answers.PROMPT_TOKENS if whole else asked.estimate
     if whole and asked.kind == USAGE:
         usage = json.loads(events[-2])["usage"]
         asked.prompt, asked.completion = usage["prompt_tokens"], usage["completion_tokens"]

@@ -152,6 +152,13 @@ class EngineTimeout(PaddockError):
     status = 504
 
 
+class ReaderStalled(PaddockError):
+    """A stream's caller does not read on. His stream is over; another one would find it as he left it."""
+
+    code = "reader_stalled"
+    status = 408
+
+
 class Fenced(PaddockError):
     """Never seen by a caller: who meets it stops acting."""
 

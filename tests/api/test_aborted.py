@@ -58,8 +58,12 @@ class TestCallerWhoLeaves:
             lines = await gateway.lines(20)
             await eventually(lambda: engine.stats.in_flight == 0)
             sent = sum(engine.stats.tokens.values())
+            broken = await gateway.metric("paddock_streams_broken_total", reason="aborted")
+            first = await gateway.metric("paddock_time_to_first_token_seconds_count")
         assert {line["outcome"] for line in lines} == {"aborted"}
         assert counted(lines) == sent > 20
+        # Some leave before they get anything.
+        assert broken == first == sum("first_token_ms" in line for line in lines) > 0
 
     async def test_one_who_had_stopped_reading(self) -> None:
         behaviour = Behaviour(chunks=60_000, coalesce=1000)
@@ -139,3 +143,5 @@ class TestEngineThatLeaves:
             sent = sum(engine.stats.tokens.values())
         assert lines[0]["outcome"] == "engine_lost"
         assert counted(lines) == sent >= 7
+        # Nobody said how long the prompt was; it is not free for that.
+        assert int(lines[0]["prompt_tokens"]) > 10

@@ -128,6 +128,35 @@ class TestMeter:
         await Meter(platform).look(READY + 302)
         assert (await written(platform))[:1] == [("short", 300, NANO // 100)]
 
+    async def test_one_that_came_and_went_between_two_looks(self, platform: Platform) -> None:
+        meter = Meter(platform)
+        await meter.look(READY - 1)
+        await add(platform, "short")
+        await end(platform, "short", READY + 0.4)
+        await meter.look(READY + 1)
+        await add(platform, "stays", READY + 2)
+        await meter.look(READY + 3)
+        assert await written(platform) == [("short", 0, NANO // 100), ("stays", 2, NANO // 100)]
+
+    async def test_one_that_came_and_went_while_the_ledger_failed(
+        self, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await add(platform, "stays")
+        meter = Meter(platform)
+        await meter.look(READY)
+
+        async def refuse(work: Any) -> None:
+            raise StoreFailed("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(platform.ledger, "write", refuse)
+            with pytest.raises(StoreFailed):
+                await meter.look(READY + 100)
+            await add(platform, "short", READY + 200)
+            await end(platform, "short", READY + 210)
+        await meter.look(READY + 1000)
+        assert ("short", 200, NANO // 100) in await written(platform)
+
     async def test_two_at_once_count_once(self, platform: Platform) -> None:
         await add(platform, "foal", key_id="key-1")
         for meter in (Meter(platform), Meter(platform)):

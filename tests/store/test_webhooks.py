@@ -275,9 +275,9 @@ class TestCallbacks:
     async def deploy(self, platform: Platform, **values: Any) -> None:
         await platform.store.change(lambda session: add_deployment(session, "foal", **values) and None)
 
-    async def put(self, platform: Platform, request_id: str) -> bool:
+    async def put(self, platform: Platform, request_id: str, body: bytes = b"{}") -> bool:
         return await platform.store.write(
-            lambda session: outbox.call_back(session, LOCAL, "dep-foal", request_id, b"{}", NOW)
+            lambda session: outbox.call_back(session, LOCAL, "dep-foal", request_id, body, NOW)
         )
 
     async def test_go_where_the_deployment_says(self, platform: Platform) -> None:
@@ -304,11 +304,26 @@ class TestCallbacks:
         monkeypatch.setattr(outbox, "MOST_CALLBACKS", 2)
         assert [await self.put(platform, str(number)) for number in range(3)] == [True, True, False]
 
+    async def test_of_large_ones_there_are_fewer(
+        self, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox, "MOST_CALLBACK_BYTES", 1000)
+        bodies = [b"x" * size for size in (400, 400, 400, 300, 1001)]
+        kept = [await self.put(platform, str(number), body) for number, body in enumerate(bodies)]
+        assert kept == [True, True, False, True, False]
+
     async def test_without_an_address_they_are_given_up(self, platform: Platform) -> None:
         await self.deploy(platform)
         await self.put(platform, "req")
         assert await claim(platform, NOW) == []
-        assert (await rows(platform))[0].state == "failed"
+        assert await rows(platform) == []
+
+    async def test_those_that_nobody_took_are_not_kept(self, platform: Platform) -> None:
+        await self.deploy(platform, details={CALLBACK: TO})
+        await self.put(platform, "req")
+        (message,) = await claim(platform, NOW)
+        await settle(platform, message, Outcome(410, "it answered 410"), NOW)
+        assert await rows(platform) == []
 
 
 class TestVerbs:

@@ -42,7 +42,9 @@ class Meter:
         self._due: dict[str, float] = {}
         self._revision = -1
         self._next = 0.0
-        self._began = False
+        # Until when all that ended is known, and what of it is written.
+        self._known_until: float | None = None
+        self._settled: set[str] = set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -80,26 +82,30 @@ class Meter:
         for identity in [one.replica_id for one in self._open.values() if one.ended_at is not None]:
             del self._open[identity]
             self._due.pop(identity, None)
+            self._settled.add(identity)
+        self._known_until = now
         self._next = min(self._due.values(), default=math.inf)
         self._revision = revision
 
     async def _find(self, now: float) -> None:
         """What is running, and what has ended that may have begun intervals of which nothing is written."""
         found = await self._store.read(instances.running)
-        if not self._began:
-            since = await self._ledger.read(instances.last_begun) - MARGIN_SECONDS
-            found |= await self._store.read(lambda session: instances.ended_since(session, since))
+        known = self._known_until
+        since = (await self._ledger.read(instances.last_begun) if known is None else known) - MARGIN_SECONDS
+        # Some were not there yet when it was looked before.
+        ended = await self._store.read(lambda session: instances.ended_since(session, since))
+        self._settled &= ended.keys()
+        found |= {identity: one for identity, one in ended.items() if identity not in self._settled}
         missing = self._open.keys() - found.keys()
         if missing:
-            ended = await self._store.read(lambda session: instances.of(session, missing))
+            gone = await self._store.read(lambda session: instances.of(session, missing))
             for identity in missing:
-                one = ended.get(identity) or dataclasses.replace(self._open[identity], ended_at=now)
+                one = gone.get(identity) or dataclasses.replace(self._open[identity], ended_at=now)
                 found[identity] = one
         for identity, one in found.items():
-            known = self._open.get(identity)
+            open_ = self._open.get(identity)
             # One that ended holds no hardware any more, by which its type would be known.
-            self._open[identity] = dataclasses.replace(known, ended_at=one.ended_at) if known else one
-        self._began = True
+            self._open[identity] = dataclasses.replace(open_, ended_at=one.ended_at) if open_ else one
 
     async def _find_dues(self) -> None:
         new = [identity for identity in self._open if identity not in self._due]

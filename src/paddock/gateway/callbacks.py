@@ -52,9 +52,8 @@ def callback(platform: Platform, project: str, deployment_id: str) -> Callable[[
         else:
             if not kept:
                 log.warning(
-                    "the answer to %s does not go to its callback: %d wait for that of %s already",
+                    "the answer to %s does not go to its callback: too many wait for that of %s already",
                     request_id,
-                    outbox.MOST_CALLBACKS,
                     deployment_id,
                 )
 

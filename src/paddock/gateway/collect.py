@@ -12,7 +12,7 @@ from typing import Any
 
 from paddock.engines.llama_cpp.stops import pop_stop
 from paddock.gateway.sse import parse_event, prompt_progress
-from paddock.gateway.tokens import holds_token
+from paddock.gateway.tokens import holds_token, number
 from paddock.inference.relay import broken_answer
 
 JSON = dict[str, Any]
@@ -76,8 +76,9 @@ class Collector:
         return {**self._head, "object": kind, "choices": choices, "usage": self.usage}
 
     def _take(self, chunk: JSON) -> None:
-        if chunk.get("usage"):
-            self.usage = chunk["usage"]
+        usage = told(chunk.get("usage"))
+        if usage:
+            self.usage = usage
         if self._head is None:
             self._head = {name: chunk[name] for name in _HEAD if name in chunk}
         stop = pop_stop(chunk)
@@ -91,14 +92,31 @@ class Collector:
                 choice.text.append(stop)
 
 
+def told(usage: Any) -> JSON | None:
+    """A usage object, if it is one."""
+    return usage if isinstance(usage, dict) and usage else None
+
+
+def cached(usage: JSON) -> int:
+    """Tokens of the prompt that the engine had computed before."""
+    details = usage.get("prompt_tokens_details")
+    return number(details.get("cached_tokens")) if isinstance(details, dict) else 0
+
+
 def merge_usage(usages: Sequence[JSON | None], choices_each: int) -> JSON | None:
     """The sum; a prompt that was sent once for each of its choices counts once, as in OpenAI's API."""
-    known = [usage or {} for usage in usages]
+    known = [told(usage) or {} for usage in usages]
     if not any(known):
         return None
-    prompt = sum(usage.get("prompt_tokens", 0) for usage in known[::choices_each])
-    completion = sum(usage.get("completion_tokens", 0) for usage in known)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    prompts = known[::choices_each]
+    prompt = sum(number(usage.get("prompt_tokens")) for usage in prompts)
+    completion = sum(number(usage.get("completion_tokens")) for usage in known)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": sum(map(cached, prompts))},
+    }
 
 
 def merge_answers(answers: Sequence[JSON], choices_each: int) -> JSON:

@@ -72,8 +72,7 @@ class Metrics(Collector):
             if first is None:
                 first = counts.first_tokens[model] = Histogram()
             first.add(record.first_token)
-        if record.outcome and record.status == 200:
-            # Its status had gone out when it broke.
+        if record.outcome and record.streamed and record.first_token:
             reason = "aborted" if record.outcome in ("aborted", "cancelled") else "error"
             counts.broken[model, reason] = counts.broken.get((model, reason), 0) + 1
         self.count_work(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from paddock.schemas.limits import Limits
+from paddock.schemas.limits import NANO, Limits
 from paddock.services.limits import (
     BUDGET,
     CONCURRENT,
@@ -24,6 +24,15 @@ REACH = 0.45
 """Seconds of its recent use that a process keeps in hand."""
 BUDGET_PARTS = 500
 """Of a budget a process has at most one part of so many in hand: who is over it already gets nothing back."""
+FIRST_PARTS = 200
+"""Of a high limit a process takes one part of so many at first: a rush needs not wait until its rate is known."""
+_FIRST = {
+    REQUESTS: (512, 4096),
+    TOKENS: (100_000, 10**6),
+    CONCURRENT: (512, 4096),
+    BUDGET: (NANO // 20, LARGE),
+}
+"""The least that such a part must be to be taken, and the most."""
 RENEW_SECONDS = 1.0
 AHEAD_SECONDS = 0.3
 """What ends so soon is replaced at the next look: until then there may be none."""
@@ -105,15 +114,23 @@ class Slice:
     def _set_low(self) -> None:
         self.low = min(self.spare, self._keep) // 2
 
-    def _more(self, now: float) -> int:
-        """What it is good to keep in hand."""
-        elapsed = now - self._measured
+    def _more(self, needed: int, now: float) -> int:
+        """What it is good to keep in hand.
+
+        Args:
+            needed: by those who wait.
+        """
+        elapsed, is_used = now - self._measured, needed > 0 or self.taken > 0
         if elapsed > 0:
             weight = 1 - math.exp(-elapsed / _SMOOTHING)
             self.rate += (self.taken / elapsed - self.rate) * weight
             self._measured, self.taken = now, 0
-        parts = BUDGET_PARTS if self.kind == BUDGET else SMALL
-        return min(int(self.rate * REACH), (self.limit or 0) // parts)
+        limit = self.limit or 0
+        few, many = _FIRST[self.kind]
+        part = limit // FIRST_PARTS
+        least = min(part, many) if is_used and part >= few else 0
+        most = limit // (BUDGET_PARTS if self.kind == BUDGET else SMALL)
+        return min(max(int(self.rate * REACH), least), most)
 
 
 class RateSlice(Slice):
@@ -179,7 +196,7 @@ class RateSlice(Slice):
             return None
         more = 0
         if wants:
-            self._keep = self._more(now)
+            self._keep = self._more(needed, now)
             more = max(0, self._keep - max(0, min(lasting, self.spare) - needed))
             self.wanting, self.low = False, _NEVER
         asked = Take(self.subject, self.kind, self.limit, wanted, more, tuple(self.back.items()), self.late)
@@ -275,7 +292,7 @@ class LeaseSlice(Slice):
             return None
         spare = max(0, self.in_hand(now))
         # Near the end nobody keeps what another one needs.
-        more = max(0, min(self._more(now), self.room // 4))
+        more = max(0, min(self._more(needed, now), self.room // 4))
         since = now - self.looked
         renews = since >= RENEW_SECONDS and not self.idle
         gives = since >= GIVE_SECONDS and (self._written or spare > 2 * more)

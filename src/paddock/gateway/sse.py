@@ -10,6 +10,7 @@ import orjson
 
 from paddock.errors import EngineFailed, PaddockError
 from paddock.gateway.engine_errors import engine_error
+from paddock.gateway.tokens import number
 
 JSON = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
@@ -55,7 +56,7 @@ def parse_event(event: bytes) -> JSON | None:
 def prompt_progress(chunk: JSON) -> int | None:
     """The prompt's length from a chunk by which llama.cpp reports that it is still reading the prompt."""
     progress = chunk.get("prompt_progress")
-    return int(progress.get("total", 0)) if isinstance(progress, dict) else None
+    return number(progress.get("total")) if isinstance(progress, dict) else None
 
 
 def dump_event(chunk: JSON) -> bytes:

@@ -14,6 +14,7 @@ _KEYS = ("content", "text", "reasoning_content", "reasoning")
 _TOKEN = re.compile(rb'"(?:content|text|reasoning_content|reasoning|arguments)":\s*"[^"]')
 """In a JSON string the quotes would be escaped, so this matches keys only."""
 _AT_ONCE = 256
+_MOST = 2**31 - 1
 _LARGE = 4096
 
 
@@ -36,6 +37,13 @@ class Tokens:
             self._counted += sum([len(_TOKEN.findall(data)) for data in self._uncounted])
             self._uncounted.clear()
         return self._counted
+
+
+def number(value: Any) -> int:
+    """A count of tokens as an engine tells it; 0 if it is none: servers of others' send what they like."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= _MOST else 0
 
 
 def holds_token(choice: JSON) -> bool:

@@ -12,7 +12,7 @@ import orjson
 from paddock.engines.parameters import Plan
 from paddock.errors import PaddockError
 from paddock.gateway.collect import Collector, merge_answers
-from paddock.gateway.counting import count, count_parts
+from paddock.gateway.counting import count, count_parts, estimate_prompt
 from paddock.gateway.http import Request
 from paddock.gateway.metered import metered_collectors, new_meter
 from paddock.inference import relay
@@ -62,6 +62,7 @@ async def fetch(request: Request, deployment: Deployment, plan: Plan, *, chat: b
         raise
     parsed = _load(raw)
     count(request.record, parsed.get("usage"))
+    estimate_prompt(request)
     return raw, parsed
 
 
@@ -82,10 +83,10 @@ async def collect(request: Request, deployment: Deployment, plan: Plan, *, chat:
         )
         whole = [collector.answer() for collector in collectors]
     except BaseException:
-        count_parts(request.record, collectors, choices_each=plan.choices_each)
+        count_parts(request, collectors, choices_each=plan.choices_each)
         raise
     merged = whole[0] if len(whole) == 1 else merge_answers(whole, plan.choices_each)
-    count(request.record, merged.get("usage"))
+    count_parts(request, collectors, choices_each=plan.choices_each)
     return merged
 
 
@@ -116,6 +117,7 @@ async def _brief(request: Request, deployment: Deployment, plan: Plan, chat: boo
 def _take_whole(request: Request, raw: bytes, chat: bool) -> JSON:
     parsed = _load(raw)
     count(request.record, parsed.get("usage"))
+    estimate_prompt(request)
     collector = Collector(chat)
     try:
         collector.take_whole(parsed)

@@ -15,6 +15,10 @@ import httptools
 from paddock.errors import EngineFailed, EngineLost
 from paddock.inference.gather import LOOK_SECONDS, Gather, LowWater
 
+_READS = 256
+"""Most reads of what lies in a socket, of 64 KiB each: more than the kernel keeps, less than an engine that
+goes on and on could send.
+"""
 REST_SECONDS = 1.0
 """How long an engine that was told that nobody waits may take to close the connection."""
 
@@ -161,6 +165,11 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         self.touched = 0.0
 
+    @property
+    def held_back(self) -> bool:
+        """Whether its reader has stopped, and it is not read for that."""
+        return self._paused
+
     async def exchange(self, data: bytes, sink: Sink, gather: Gather | None) -> None:
         """One request and its answer.
 
@@ -219,7 +228,9 @@ class Connection(asyncio.Protocol):
             return
         descriptor = transport.get_extra_info("socket").fileno()
         try:
-            while data := os.read(descriptor, 65536):
+            for _ in range(_READS):
+                if not (data := os.read(descriptor, 65536)):
+                    return
                 self.data_received(data)
         except OSError:
             return  # nothing is left, or the engine has gone

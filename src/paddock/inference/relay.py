@@ -131,38 +131,37 @@ async def stream(
     deployment: Deployment,
     path: bytes,
     body: bytes,
-    downstream: Downstream,
-    headers: bytes,
-    translator: Translator,
-) -> StreamOutcome:
-    """Relays the engine's stream to `downstream`, which starts with the first bytes of an answer.
+    into: StreamOutcome,
+) -> None:
+    """Relays the engine's stream to its caller, which starts with the first bytes of an answer.
 
     An engine that breaks off in the middle ends the stream with the dialect's error event.
+
+    Args:
+        into: takes the stream, and says what became of it; after a cancellation too.
 
     Raises:
         EngineRefused, EngineFailed, EngineTimeout, Unavailable: nothing was sent yet; answer as you like.
     """
+    downstream = into.downstream
     flow = Flow(downstream.paused)
     downstream.on_pause, downstream.on_resume = flow.pause, flow.resume
 
-    async def attempt(replica: Replica) -> StreamOutcome:
-        sink = StreamOutcome(downstream, headers, translator)
+    async def attempt(replica: Replica) -> None:
         try:
-            await _send(deployment, replica, path, body, sink, flow, _FOR_A_STREAM)
+            await _send(deployment, replica, path, body, into, flow, _FOR_A_STREAM)
         except PaddockError as error:
-            if not sink.started:
+            if not into.started:
                 raise
-            sink.error = error
-        return sink
+            into.error = error
 
     try:
-        sink = await _on_a_replica(deployment, body, attempt, translator.restart)
+        await _on_a_replica(deployment, body, attempt, into.restart, into)
     finally:
         downstream.on_pause = downstream.on_resume = None
-    if sink.status != 200 and not sink.started:
-        raise EngineRefused(sink.status, b"".join(sink.refusal), sink.headers)
-    sink.close()
-    return sink
+    if into.status != 200 and not into.started:
+        raise EngineRefused(into.status, b"".join(into.refusal), into.headers)
+    into.close()
 
 
 async def _on_a_replica(
@@ -170,12 +169,17 @@ async def _on_a_replica(
     body: bytes,
     attempt: Callable[[Replica], Awaitable[Result]],
     restart: Callable[[], None] | None = None,
+    stream: StreamOutcome | None = None,
 ) -> Result:
-    """What `attempt` gives on the replica that takes the request, or on the next one if that one is lost."""
+    """What `attempt` gives on the replica that takes the request, or on the next one if that one is lost.
+
+    Args:
+        stream: what it relays, if it does.
+    """
     tried: list[Replica] = []
     steps = timeline.steps.get()
     if steps is not None:
-        attempt = _noted(steps, attempt)
+        attempt = _noted(steps, attempt, stream)
     while True:
         replica = deployment.take(body, tried) or await _wait(deployment, body, tried)
         try:
@@ -200,15 +204,16 @@ async def _wait(deployment: Deployment, body: bytes, tried: list[Replica]) -> Re
 
 
 def _noted(
-    steps: list[Step], attempt: Callable[[Replica], Awaitable[Result]]
+    steps: list[Step], attempt: Callable[[Replica], Awaitable[Result]], stream: StreamOutcome | None
 ) -> Callable[[Replica], Awaitable[Result]]:
     async def noting(replica: Replica) -> Result:
         with timeline.step(steps, ENGINE, replica.id or replica.upstream.base_url) as step:
-            result = await attempt(replica)
-            if isinstance(result, StreamOutcome):
-                step.first = result.first
-                step.error = result.error.code if result.error is not None else ""
-            return result
+            try:
+                return await attempt(replica)
+            finally:
+                if stream is not None:
+                    step.first = stream.first
+                    step.error = stream.error.code if stream.error is not None else ""
 
     return noting
 
@@ -264,22 +269,33 @@ class _Collected(Body):
 class StreamOutcome:
     """The sink of a stream, and afterwards what became of it.
 
+    Args:
+        headers: of the answer, lines that each end in CRLF.
+
     Attributes:
+        downstream: takes the stream.
         started: whether anything was sent to the caller.
         first: `time.perf_counter()` at the first bytes of the answer; 0.0 before.
         error: why the stream was cut short, if it was.
     """
 
     def __init__(self, downstream: Downstream, headers: bytes, translator: Translator) -> None:
+        self.downstream = downstream
         self.status = 0
         self.started = False
         self.first = 0.0
         self.error: PaddockError | None = None
         self.headers: Mapping[bytes, bytes] = {}
         self.refusal: list[bytes] = []
-        self._downstream = downstream
         self._headers = headers
         self._translator = translator
+
+    def restart(self) -> None:
+        """Another engine begins anew, before anything was sent on: what came so far is void."""
+        self.status = 0
+        self.headers = {}
+        self.refusal = []
+        self._translator.restart()
 
     def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.status = status
@@ -312,14 +328,14 @@ class StreamOutcome:
             last = self._translator.fail(error)
         if last or not self.started:
             self._send(last)
-        self._downstream.end_stream()
+        self.downstream.end_stream()
 
     def _send(self, data: bytes) -> None:
         if not self.started:
             self.started = True
             self.first = time.perf_counter()
-            self._downstream.start_stream(200, self._headers)
-        self._downstream.write(data)
+            self.downstream.start_stream(200, self._headers)
+        self.downstream.write(data)
 
 
 def broken_answer(what: str) -> EngineFailed:

@@ -12,7 +12,7 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-from paddock.errors import BudgetSpent, EngineLost, EngineTimeout
+from paddock.errors import BudgetSpent, EngineLost, EngineTimeout, ReaderStalled
 from paddock.inference import timeline
 from paddock.inference.connection import ClosedUnused, Connection, Flow, Pool, Sink
 from paddock.inference.gather import AVAILABLE, Gather
@@ -88,6 +88,7 @@ class Upstream:
         Raises:
             EngineFailed: no connection, or it broke before the answer was whole.
             EngineTimeout: nothing came for `timeout` seconds.
+        ReaderStalled: nothing was read for as long, because `flow` held it back.
         """
         if not self._closes:
             gather = None
@@ -142,6 +143,10 @@ class Upstream:
             finally:
                 connection.transport.abort()
             raise
+        except (EngineTimeout, ReaderStalled):
+            connection.take_rest()
+            connection.transport.abort()
+            raise
         except BaseException:
             connection.transport.abort()
             raise
@@ -174,7 +179,14 @@ class Upstream:
         """One timer for all requests: silence is measured to the second, not to the millisecond."""
         limit = time.monotonic() - self.timeout
         for connection in list(self._pool.in_flight):
-            if connection.touched < limit:
+            if connection.touched >= limit:
+                continue
+            if connection.held_back:
+                # It would hold a place in the engine for as long as it likes.
+                connection.fail(
+                    ReaderStalled(f"the caller took nothing of the answer for {self.timeout:g} seconds")
+                )
+            else:
                 connection.fail(EngineTimeout(f"the engine sent nothing for {self.timeout:g} seconds"))
         self._sweeper = (
             asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep) if self.in_flight else None

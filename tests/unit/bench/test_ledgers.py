@@ -15,11 +15,11 @@ def row(identity: str, prompt: int, completion: int, outcome: str = "ok", key: s
 
 
 WHOLE = Asked(0, PLAIN, "ann", "a", 200, 9, 12, ended_at=1.0)
-LEAVER = Asked(1, CUT, "ann", "b", 200)
+LEAVER = Asked(1, CUT, "ann", "b", 200, estimate=50)
 NEVER_KNEW = Asked(2, LEFT, "ann")
 LOST = Asked(3, UNKNOWN, "ann", "d", 404, ended_at=1.0)
 SENT = {1: 17, 2: 12}
-RIGHT = [row("a", 9, 12), row("b", 0, 17, "aborted"), row("c", 0, 12, "aborted")]
+RIGHT = [row("a", 9, 12), row("b", 50, 17, "aborted"), row("c", 0, 12, "aborted")]
 
 
 class TestJudge:
@@ -34,7 +34,7 @@ class TestJudge:
         assert verdict.expected["ann"].completion == 12 + 17
 
     def test_a_token_too_few_is_found(self) -> None:
-        assert judge([LEAVER], [row("b", 0, 16)], SENT).wrong == 1
+        assert judge([LEAVER], [row("b", 50, 16)], SENT).wrong == 1
 
     def test_a_row_that_is_nobodys_is_found(self) -> None:
         assert judge([WHOLE], RIGHT, SENT).wrong == 1

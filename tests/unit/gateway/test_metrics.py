@@ -69,8 +69,11 @@ class TestObserve:
     def test_tokens_costs_and_broken_streams(self) -> None:
         metrics = Metrics(lambda: (), config=PRICES)
         metrics.observe(record(prompt_tokens=7, completion_tokens=3, cached_tokens=2, cost=NANO // 4), 0.1)
-        metrics.observe(record(completion_tokens=2, outcome="aborted", cost=NANO // 4), 0.2)
-        metrics.observe(record(outcome="engine_lost"), 0.3)
+        broken = {"streamed": True, "first_token": 0.1}
+        gone = record(status=499, outcome="aborted", completion_tokens=2, cost=NANO // 4, **broken)
+        metrics.observe(gone, 0.2)
+        metrics.observe(record(outcome="engine_lost", **broken), 0.3)
+        metrics.observe(record(outcome="aborted", status=499, streamed=True), 0.3)
         metrics.observe(record(outcome="engine_lost", status=502), 0.3)
         found = samples(metrics)
         assert found["paddock_prompt_tokens_total{model=foal}"] == 7
@@ -79,7 +82,7 @@ class TestObserve:
         assert found["paddock_cost_total{currency=USD,model=foal}"] == 0.5
         assert found["paddock_streams_broken_total{model=foal,reason=aborted}"] == 1
         assert found["paddock_streams_broken_total{model=foal,reason=error}"] == 1
-        assert found["paddock_requests_total{model=foal,route=/v1/x,status=200}"] == 3
+        assert found["paddock_requests_total{model=foal,route=/v1/x,status=200}"] == 2
 
     def test_rows_of_batches_are_no_requests(self) -> None:
         metrics = Metrics(lambda: ())

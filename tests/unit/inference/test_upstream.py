@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from paddock.errors import EngineFailed, EngineTimeout
+from paddock.errors import EngineFailed, EngineTimeout, ReaderStalled
 from paddock.inference import upstream
 from paddock.inference.connection import Body, Flow
 from paddock.inference.upstream import Upstream
@@ -150,6 +150,25 @@ class TestAnswers:
         async with scripted.serving(hang) as engine:
             with pytest.raises(EngineTimeout, match=r"nothing for 0\.05 seconds"):
                 await ask(Upstream(engine.url, None, 0.05))
+
+    async def test_a_reader_who_has_stopped_is_told_from_an_engine_that_has(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And what lies in the socket counts."""
+        monkeypatch.setattr(upstream, "SWEEP_SECONDS", 0.01)
+
+        async def goes_on(writer: asyncio.StreamWriter, body: object) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\none")
+            await asyncio.sleep(0.02)
+            writer.write(b"two")
+            await asyncio.Event().wait()
+
+        async with scripted.serving(goes_on) as engine:
+            flow = Flow()
+            sink = Pausing(flow)
+            with pytest.raises(ReaderStalled, match=r"nothing of the answer for 0\.1 seconds"):
+                await ask(Upstream(engine.url, None, 0.1), sink, flow)
+        assert sink.data == b"onetwo"
 
 
 class TestRequests:

@@ -23,7 +23,7 @@ from paddock.gateway.metered import metered_translator, new_meter
 from paddock.gateway.sse import HEADERS
 from paddock.gateway.validate import parse_whole
 from paddock.inference import relay
-from paddock.inference.relay import EngineRefused
+from paddock.inference.relay import EngineRefused, StreamOutcome
 from paddock.inference.routing import Deployment, Routes
 from paddock.schemas.llm_engine import CompletionStreamV1Request, CompletionSyncV1Request
 from paddock.schemas.openai import INT32
@@ -93,17 +93,16 @@ async def stream(request: Request, routes: Routes) -> None:
     engine_body = planned.parts[0].body
     metered = metered_translator(events, new_meter(request, deployment, [events]))
     heard = Heard(metered, chat=False) if callbacks.wanted(request, deployment) else None
+    outcome = StreamOutcome(request.connection, headers, heard or metered)
     try:
-        outcome = await relay.stream(
-            deployment, whole.path(chat=False), engine_body, request.connection, headers, heard or metered
-        )
-        finish_stream(request, outcome.first, outcome.error)
+        await relay.stream(deployment, whole.path(chat=False), engine_body, outcome)
         if heard is not None and outcome.error is None:
             callbacks.tell_soon(request, deployment, lambda: _whole(request, body, heard))
     except EngineRefused as error:
         raise refused(error, "prompt") from None
     finally:
-        count_parts(request.record, [events])
+        count_parts(request, [events])
+        finish_stream(request, outcome.first, outcome.error)
 
 
 def _whole(request: Request, body: Body, heard: Heard) -> JSON:

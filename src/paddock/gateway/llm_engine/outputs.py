@@ -6,6 +6,7 @@ from typing import Any
 
 from paddock.engines.llama_cpp.stops import pop_stop
 from paddock.errors import PaddockError
+from paddock.gateway.collect import told
 from paddock.gateway.llm_engine.errors import stream_error
 from paddock.gateway.sse import cut_off, dump_event, parse_event, prompt_progress
 
@@ -18,7 +19,7 @@ _INCOMPLETE = "\ufffd"
 def output(answer: JSON, *, with_tokens: bool) -> JSON:
     """The `CompletionOutput` of an engine's whole completion."""
     choice = answer["choices"][0]
-    usage = answer.get("usage") or {}
+    usage = told(answer.get("usage")) or {}
     return {
         "text": choice["text"],
         "num_prompt_tokens": usage.get("prompt_tokens"),
@@ -112,7 +113,7 @@ class Events:
         if progress is not None:
             self.prompt_tokens = progress
             return b""
-        self.usage = chunk.get("usage") or self.usage
+        self.usage = told(chunk.get("usage")) or self.usage
         stop = pop_stop(chunk)
         choices = chunk.get("choices")
         if not choices:
@@ -157,6 +158,6 @@ class Events:
 
 def _generated(chunk: JSON) -> int | None:
     """How many tokens there are so far, if the chunk says so: llama.cpp's do, and some of vLLM's."""
-    timings, usage = chunk.get("timings") or {}, chunk.get("usage") or {}
+    timings, usage = chunk.get("timings") or {}, told(chunk.get("usage")) or {}
     count = timings.get("predicted_n", usage.get("completion_tokens"))
     return count if isinstance(count, int) else None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import struct
 from typing import Any
 
 import orjson
 
 from paddock.engines.parameters import dump
-from paddock.errors import InvalidRequest, UnsupportedParameter
+from paddock.errors import InvalidRequest, PaddockError, UnsupportedParameter
 from paddock.gateway.accounts import admit
+from paddock.gateway.counting import count, estimate_prompt
 from paddock.gateway.engine_errors import refused
 from paddock.gateway.http import Request, Response
 from paddock.inference import relay
+from paddock.inference.connection import Body
 from paddock.inference.relay import EngineRefused
 from paddock.inference.routing import Routes
 
@@ -46,18 +50,32 @@ async def embed(request: Request, fields: JSON, routes: Routes) -> Response:
     if not attached:
         body["encoding_format"] = "float"
         body.pop("user", None)
+    came = Body()
     try:
-        answer = orjson.loads(await relay.fetch(deployment, b"/embeddings", dump(body)))
+        answer = _load(await relay.fetch(deployment, b"/embeddings", dump(body), into=came))
     except EngineRefused as error:
         raise refused(error, "input") from None
-    except orjson.JSONDecodeError:
-        raise relay.broken_answer("it is not JSON") from None
+    except asyncio.CancelledError:
+        with contextlib.suppress(PaddockError):
+            count(request.record, _load(came.data).get("usage"))
+        raise
+    count(request.record, answer.get("usage"))
+    estimate_prompt(request)
     try:
         if wanted == "base64" and not attached:
             for item in answer["data"]:
                 vector = item["embedding"]
                 item["embedding"] = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-        request.record.prompt_tokens = (answer.get("usage") or {}).get("prompt_tokens", 0)
         return Response(orjson.dumps({**answer, "model": deployment.name}))
-    except (KeyError, TypeError, AttributeError, struct.error):
+    except (KeyError, TypeError, struct.error):
         raise relay.broken_answer("it has no embeddings") from None
+
+
+def _load(raw: bytes) -> JSON:
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise relay.broken_answer("it is not JSON") from None
+    if not isinstance(answer, dict):
+        raise relay.broken_answer("it has no embeddings")
+    return answer

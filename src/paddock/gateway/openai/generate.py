@@ -24,7 +24,7 @@ from paddock.gateway.openai.streams import Relayed, Rewritten
 from paddock.gateway.openai.tools import as_chunks, forced_tool_calls
 from paddock.gateway.sse import HEADERS, Ending, dump_event
 from paddock.inference import relay
-from paddock.inference.relay import EngineRefused, Translator
+from paddock.inference.relay import EngineRefused, StreamOutcome, Translator
 from paddock.inference.routing import Deployment, Routes
 
 JSON = dict[str, Any]
@@ -134,19 +134,13 @@ class _Exchange:
         parts = self.plan.parts
         if len(parts) == 1 and not self.plan.echo:
             translator = self._translator(self.plan.include_usage)
+            outcome = StreamOutcome(connection, headers, self._heard(self._metered(translator)))
             try:
-                outcome = await relay.stream(
-                    self.deployment,
-                    self.path,
-                    parts[0].body,
-                    connection,
-                    headers,
-                    self._heard(self._metered(translator)),
-                )
-                finish_stream(self.request, outcome.first, outcome.error)
+                await relay.stream(self.deployment, self.path, parts[0].body, outcome)
                 self._call_back(outcome.error)
             finally:
                 self._count_parts([translator])
+                finish_stream(self.request, outcome.first, outcome.error)
             return
         await self._stream_merged(headers)
 
@@ -196,20 +190,17 @@ class _Exchange:
             translators.append(
                 Rewritten(rewriter, hold_last=self.fireworks, ending=None, last_usage=last_usage)
             )
+        outcomes = [
+            StreamOutcome(merged.part(), headers, self._heard(metered_translator(translator, meter)))
+            for translator in translators
+        ]
         streams = [
-            relay.stream(
-                self.deployment,
-                self.path,
-                part.body,
-                merged.part(),
-                headers,
-                self._heard(metered_translator(translator, meter)),
-            )
-            for part, translator in zip(self.plan.parts, translators, strict=True)
+            relay.stream(self.deployment, self.path, part.body, outcome)
+            for part, outcome in zip(self.plan.parts, outcomes, strict=True)
         ]
         error: PaddockError | None = None
         try:
-            outcomes = await whole.gather(streams)
+            await whole.gather(streams)
             error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
         except EngineRefused as refusal:
             error = refused(refusal, "messages" if self.chat else "prompt")
@@ -217,6 +208,7 @@ class _Exchange:
             error = failure
         finally:
             self._count_parts(translators)
+            finish_stream(self.request, merged.first, error)
         if error is not None and not merged.started:
             raise error
         usage = merge_usage([translator.usage for translator in translators], self.plan.choices_each)
@@ -276,4 +268,4 @@ class _Exchange:
         return self._shape({**answer, "id": self._id()})
 
     def _count_parts(self, parts: Sequence[Relayed | Rewritten]) -> None:
-        count_parts(self.request.record, parts, choices_each=self.plan.choices_each)
+        count_parts(self.request, parts, choices_each=self.plan.choices_each)

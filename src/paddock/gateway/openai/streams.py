@@ -14,6 +14,7 @@ import orjson
 
 from paddock.engines.llama_cpp.stops import pop_stop
 from paddock.errors import PaddockError
+from paddock.gateway.collect import told
 from paddock.gateway.openai.answers import fireworks_usage
 from paddock.gateway.openai.errors import error_body
 from paddock.gateway.sse import DONE, Ending, cut_off, dump_event, parse_event, prompt_progress
@@ -102,8 +103,7 @@ class Relayed:
         usage = chunk.pop("usage", _ABSENT)
         if usage is _ABSENT:
             return event + b"\n\n"
-        if usage:
-            self.usage = usage
+        self.usage = told(usage) or self.usage
         choices = chunk.get("choices")
         if not self._include_usage:
             return dump_event(chunk) if choices else b""
@@ -178,8 +178,7 @@ class Rewritten:
             self.prompt_tokens = progress
             return b""
         usage = chunk.pop("usage", None)
-        if usage:
-            self.usage = usage
+        self.usage = told(usage) or self.usage
         stop = pop_stop(chunk)
         choices = chunk.get("choices")
         if not choices:

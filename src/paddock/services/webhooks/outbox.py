@@ -36,6 +36,8 @@ KEPT_SECONDS = 7 * 86_400.0
 """How long it can be seen what became of a message."""
 MOST_CALLBACKS = 10_000
 """Answers that wait for the callback of one deployment."""
+MOST_CALLBACK_BYTES = 64 * 2**20
+"""Of large ones there are fewer: as many as make so many bytes, were all as large as the one that comes."""
 GONE = 410
 _JOBS: dict[str, dict[str, str]] = {
     "batch": {state: f"batch.{state}" for state in ("completed", "failed", "cancelled", "expired")},
@@ -85,11 +87,15 @@ def matches(events: Sequence[str], event: str) -> bool:
 def call_back(
     session: WriteSession, project: str, deployment_id: str, request_id: str, body: bytes, now: float
 ) -> bool:
-    """Puts an answer down for the callback of its deployment. False if too many wait already."""
+    """Puts an answer down for the callback of its deployment. False if too many wait already, or it is too
+    large.
+    """
     waiting = select(DeliveryRow.id).where(
         DeliveryRow.finished_at.is_(None), DeliveryRow.target == deployment_id
     )
-    if session.scalar(waiting.offset(MOST_CALLBACKS - 1).limit(1)) is not None:
+    # To add up what waits would take long, and hundreds may come in a second.
+    most = min(MOST_CALLBACKS, MOST_CALLBACK_BYTES // len(body))
+    if not most or session.scalar(waiting.offset(most - 1).limit(1)) is not None:
         return False
     if not signatures.project_secret(session, project):
         signatures.renew_project_secret(session, project)
@@ -268,7 +274,7 @@ def _way(session: Session, project: str, target: str) -> JSON | None:
 
 
 def _finish(session: WriteSession, row: DeliveryRow, state: str, now: float) -> None:
-    if row.type == CALLBACK and state == "delivered":
+    if row.type == CALLBACK:
         # Nobody asks after it, and there may be hundreds in a second.
         session.delete(row)
     else:
