@@ -25,12 +25,12 @@ REACH = 0.45
 BUDGET_PARTS = 500
 """Of a budget a process has at most one part of so many in hand: who is over it already gets nothing back."""
 FIRST_PARTS = 200
-"""Of a high limit a process takes one part of so many at first: a rush needs not wait until its rate is known."""
+"""Of a high limit a process takes one part of so many at first: a rush need not wait until its rate shows."""
 _FIRST = {
     REQUESTS: (512, 4096),
     TOKENS: (100_000, 10**6),
     CONCURRENT: (512, 4096),
-    BUDGET: (NANO // 20, LARGE),
+    BUDGET: (NANO // 20, 1 << 62),
 }
 """The least that such a part must be to be taken, and the most."""
 RENEW_SECONDS = 1.0
