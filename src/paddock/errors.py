@@ -19,6 +19,7 @@ PaddockError
 ├── EngineFailed 502              the engine answered what nobody understands
 │   └── EngineLost 502            it could not be reached, or died while it answered
 ├── EngineTimeout 504
+├── ReaderStalled 408             a stream's caller does not read on
 ├── JobFailed                     a job cannot go on; it fails with this reason
 ├── Fenced                        this process lost its lease; another one acts now
 └── StartupError                  the command cannot run; one line and exit code 2
@@ -153,7 +154,7 @@ class EngineTimeout(PaddockError):
 
 
 class ReaderStalled(PaddockError):
-    """A stream's caller does not read on. His stream is over; another one would find it as he left it."""
+    """The log and the ledger have it; the caller finds it at the end of his stream, if he reads on."""
 
     code = "reader_stalled"
     status = 408

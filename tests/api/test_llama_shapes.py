@@ -108,7 +108,12 @@ class TestChat:
             "seed 1",
         ]
         # As in OpenAI's API the prompt counts once.
-        assert raw["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        assert raw["usage"] == {
+            "prompt_tokens": 7,
+            "completion_tokens": 3,
+            "total_tokens": 10,
+            "prompt_tokens_details": {"cached_tokens": 3},
+        }
 
     async def test_choices_of_a_stream_share_one_identity(self) -> None:
         async with llama.serving() as engine, serving(hosted(engine)) as gateway:
@@ -119,7 +124,12 @@ class TestChat:
             mine = [c["choices"][0] for c in raw if c["choices"] and c["choices"][0]["index"] == index]
             assert "".join(choice["delta"].get("content") or "" for choice in mine) == SAID
             assert [choice["finish_reason"] for choice in mine if choice["finish_reason"]] == ["stop"]
-        assert raw[-1]["usage"] == {"prompt_tokens": 7, "completion_tokens": 10, "total_tokens": 17}
+        assert raw[-1]["usage"] == {
+            "prompt_tokens": 7,
+            "completion_tokens": 10,
+            "total_tokens": 17,
+            "prompt_tokens_details": {"cached_tokens": 3},
+        }
         assert (line["prompt_tokens"], line["completion_tokens"]) == ("7", "10")
 
 
@@ -160,7 +170,12 @@ class TestCompletions:
                 texts = [(choice["index"], choice["text"]) for choice in answer["choices"]]
                 first, second = map(str, body["prompt"])  # type: ignore[arg-type]
                 assert texts == [(0, first), (1, first), (2, second), (3, second)]
-                assert answer["usage"] == {"prompt_tokens": 14, "completion_tokens": 4, "total_tokens": 18}
+                assert answer["usage"] == {
+                    "prompt_tokens": 14,
+                    "completion_tokens": 4,
+                    "total_tokens": 18,
+                    "prompt_tokens_details": {"cached_tokens": 6},
+                }
 
     async def test_token_ids_are_one_prompt(self) -> None:
         async with llama.serving() as engine, serving(hosted(engine)) as gateway:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+from paddock.inference import upstream
 from tests.api import scripted
 from tests.api.gateway import CHAT, attached, eventually, serving
 from tests.api.wire import connected, request
@@ -54,6 +57,21 @@ class TestBackPressure:
                 answer = await wire.answer()
                 assert answer.body.count(b"\n\n") == 902
                 assert answer.body.endswith(END)
+
+    async def test_whoever_does_not_read_on_holds_no_engine_for_ever(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upstream, "SWEEP_SECONDS", 0.05)
+        flood = Flood(900)
+        async with scripted.serving(flood) as engine:
+            async with serving(attached(engine.url, timeout=0.5)) as gateway:
+                async with connected(gateway.port) as wire:
+                    wire.send(request("POST", "/v1/chat/completions", STREAMED))
+                    (line,) = await gateway.lines()
+                    answer = await wire.answer()
+                assert flood.sent < 40_000_000
+        assert line["outcome"] == "reader_stalled"
+        assert b"the caller took nothing of the answer for 0.5 seconds" in answer.body
 
     async def test_streams_pipelined_behind_an_unread_one_wait_too(self) -> None:
         flood = Flood(900)

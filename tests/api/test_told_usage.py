@@ -48,7 +48,6 @@ async def test_streams_are_counted_by_their_pieces(path: str, usage: Any) -> Non
         async with serving(attached(engine.url)) as gateway:
             assert (await gateway.post(path, body)).status_code == 200
             (line,) = await gateway.lines()
-    assert line["outcome"] == "ok" if "outcome" in line else True
     assert counted(line) == (estimate(body), 3)
 
 

@@ -156,6 +156,19 @@ class TestTrace:
         assert {(one.attributes["error.type"], one.failed) for one in collector.spans} == {("aborted", False)}
         assert {one.attributes.get("http.response.status_code", 499) for one in collector.spans} == {499}
 
+    async def test_a_caller_who_leaves_within_a_stream(self) -> None:
+        with otlp.collecting() as collector:
+            async with stub.serving(Behaviour(chunks=2000, chunk_delay=0.001)) as engine:
+                async with traced(collector, attached(engine.url)) as gateway:
+                    async with connected(gateway.port) as wire:
+                        wire.send(request("POST", "/v1/chat/completions", {**CHAT, "stream": True}))
+                        await wire.reader.readuntil(b"data: ")
+                    await eventually(lambda: gateway.app.in_flight == 0)
+        spans = {one.name: one for one in collector.spans}
+        first, attempt = spans["first token"], spans["engine"]
+        assert (first.parent, attempt.attributes["error.type"]) == (attempt.id, "aborted")
+        assert first.start == attempt.start < first.end < attempt.end
+
 
 class TestLink:
     async def test_the_callers_trace_is_a_link_and_no_parent(self) -> None:

@@ -200,7 +200,8 @@ class Record:
 
     `model` is what its caller calls the `deployment` that answers. Times are in seconds since
     `Request.started`, `cost` is in billionths of the currency. Token counts are the engine's own, except that
-    of an aborted stream, which counts the tokens that came.
+    of an aborted stream, which counts the tokens that came, and of a prompt of which an attached server says
+    nothing, which is estimated.
     """
 
     route: str = ""

@@ -21,7 +21,7 @@ class TestGuard:
             False,
             True,
             True,
-            True,
+            False,
         ]
         assert all(may_change(key, ONES_OWN) for key in (MANAGER, OWNER, ANYBODY))
 
