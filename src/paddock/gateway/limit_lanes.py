@@ -18,9 +18,9 @@ MOST = 512
 """Requests that a lane is for."""
 NEAR = 0.05
 """Seconds for which a lane is not worth it."""
-LEAST = 8
+LEAST = 4
 """For fewer it is not worth it."""
-PARTS = 8
+PARTS = 4
 """A lane takes at most one part of so many of what is in hand."""
 UNLIMITED = 1 << 62
 _LEARNS = 7

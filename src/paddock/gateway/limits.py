@@ -231,7 +231,9 @@ class Limiter:
             for subject in (f"key:{key}", f"project:{project}"):
                 if (budget := budgets.get(subject)) is not None:
                     budget.written(cost)
-        self.look()
+        if self._waiting or any(budget.room <= 0 for budget in budgets.values()):
+            # Somebody may have the use of it; else the next turn is soon enough.
+            self.look()
 
     async def run(self) -> None:
         """Renews what is held and gives back what nobody uses, until it is cancelled."""

@@ -29,7 +29,7 @@ FIRST_PARTS = 200
 _FIRST = {
     REQUESTS: (512, 4096),
     TOKENS: (100_000, 10**6),
-    CONCURRENT: (512, 4096),
+    CONCURRENT: (128, 4096),
     BUDGET: (NANO // 20, 1 << 62),
 }
 """The least that such a part must be to be taken, and the most."""
