@@ -291,7 +291,7 @@ class TestBadUploads:
     async def test_after_what_is_not_there(self, api: Api) -> None:
         await api.ask("GET", f"{OPENAI}?after=file-1", 404)
 
-    @pytest.mark.parametrize("identity", ["file-1", "x", "a%00b", "..%2f..%2fetc%2fpasswd", "%ff"])
+    @pytest.mark.parametrize("identity", ["file-1", "x", "..%2f..%2fetc%2fpasswd", "%ff"])
     @pytest.mark.parametrize("path", [OPENAI, LLM_ENGINE])
     async def test_unknown_ids(self, api: Api, path: str, identity: str) -> None:
         for method, tail in (("GET", ""), ("DELETE", ""), ("GET", "/content")):

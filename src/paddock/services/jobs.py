@@ -88,12 +88,14 @@ async def create(
         if check is not None:
             check(session)
         if asked.output:
-            other = select(JobRow.id).where(JobRow.output == asked.output, JobRow.finished_at.is_(None))
+            other = select(JobRow.id, JobRow.project)
+            other = other.where(JobRow.output == asked.output, JobRow.finished_at.is_(None))
             if asked.output.startswith(OWN_PLACE):
                 other = other.where(JobRow.project == project)
-            if session.scalars(other).first() is not None:
+            if (taken := session.execute(other).first()) is not None:
+                whose = f"job {taken.id}" if taken.project == project else "another job"
                 raise InvalidRequest(
-                    "output_data_path: another job is going to write there; choose another",
+                    f"output_data_path: {whose} is going to write there; choose another",
                     param="output_data_path",
                     code="output_exists",
                 )
