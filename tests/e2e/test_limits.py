@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -31,7 +32,8 @@ class Place:
     server: Server
     data: Path
 
-    def client(self, name: str, *options: str) -> OpenAI:
+    @contextlib.contextmanager
+    def client(self, name: str, *options: str) -> Iterator[OpenAI]:
         """With a new key."""
         command = [sys.executable, "-m", "paddock", "keys", "create", "--name", name, "--project", "shop"]
         command += [*options, "--json", "--data-dir", str(self.data)]
@@ -39,7 +41,8 @@ class Place:
         client = OpenAI(base_url=f"{self.server.url}/v1", api_key=made["secret"], max_retries=0)
         # Known to both processes within a tenth of a second or two.
         until(lambda: all(self._knows(made["secret"]) for _ in range(8)), 5)
-        return client
+        with client:
+            yield client
 
     def _knows(self, secret: str) -> bool:
         headers = {"authorization": f"Bearer {secret}"}
@@ -57,51 +60,52 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 class TestLimits:
     def test_requests_per_minute(self, place: Place) -> None:
-        client = place.client("three", "--rpm", "3")
-        for _ in range(3):
-            client.chat.completions.create(model="foal", messages=HELLO, max_tokens=2)
-        with pytest.raises(openai.RateLimitError) as caught:
-            client.chat.completions.create(model="foal", messages=HELLO, max_tokens=2)
-        headers = caught.value.response.headers
-        assert caught.value.code == "rate_limit_exceeded"
-        assert 50 <= int(headers["retry-after"]) <= 61
-        assert headers["x-ratelimit-limit-requests"] == "3"
-        assert headers["x-ratelimit-remaining-requests"] == "0"
+        with place.client("three", "--rpm", "3") as client:
+            for _ in range(3):
+                client.chat.completions.create(model="foal", messages=HELLO, max_tokens=2)
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.chat.completions.create(model="foal", messages=HELLO, max_tokens=2)
+            headers = caught.value.response.headers
+            assert caught.value.code == "rate_limit_exceeded"
+            assert 50 <= int(headers["retry-after"]) <= 61
+            assert headers["x-ratelimit-limit-requests"] == "3"
+            assert headers["x-ratelimit-remaining-requests"] == "0"
 
     def test_good_answers_say_what_is_left(self, place: Place) -> None:
-        client = place.client("many", "--rpm", "500", "--tpm", "100000")
-        raw = client.chat.completions.with_raw_response.create(model="foal", messages=HELLO, max_tokens=2)
-        assert raw.headers["x-ratelimit-limit-requests"] == "500"
-        assert int(raw.headers["x-ratelimit-remaining-requests"]) <= 499
-        assert int(raw.headers["x-ratelimit-remaining-tokens"]) < 100_000
-        with client.chat.completions.with_streaming_response.create(
-            model="foal", messages=HELLO, max_tokens=2, stream=True
-        ) as streamed:
-            assert streamed.headers["x-ratelimit-limit-tokens"] == "100000"
+        with place.client("many", "--rpm", "500", "--tpm", "100000") as client:
+            raw = client.chat.completions.with_raw_response.create(model="foal", messages=HELLO, max_tokens=2)
+            assert raw.headers["x-ratelimit-limit-requests"] == "500"
+            assert int(raw.headers["x-ratelimit-remaining-requests"]) <= 499
+            assert int(raw.headers["x-ratelimit-remaining-tokens"]) < 100_000
+            with client.chat.completions.with_streaming_response.create(
+                model="foal", messages=HELLO, max_tokens=2, stream=True
+            ) as streamed:
+                assert streamed.headers["x-ratelimit-limit-tokens"] == "100000"
 
     def test_a_stream_ends_with_the_budget(self, place: Place) -> None:
-        client = place.client("poor", "--budget", str(60 * A_TOKEN), "--budget-period", "total")
-        with pytest.raises(openai.APIError, match="budget") as caught:
-            _tell_stories(client)
-        assert caught.value.code == "insufficient_quota"
-        with pytest.raises(openai.RateLimitError) as again:
-            client.chat.completions.create(model="foal", messages=HELLO, max_tokens=2)
-        assert again.value.code == "insufficient_quota"
-        headers = {"authorization": f"Bearer {client.api_key}"}
-        usage = httpx2.get(f"{place.server.url}/api/v1/usage?group_by=key", headers=headers).json()
-        (own,) = [one for one in usage["data"] if one["key"] == _id(place, client)]
-        spent = own["cost"]["amount"]
-        assert spent == pytest.approx((own["prompt_tokens"] + own["completion_tokens"]) * A_TOKEN)
-        # The last prompt, and what comes before the engine knows that it is to stop, counts too.
-        assert 55 * A_TOKEN <= spent <= 90 * A_TOKEN
+        with place.client("poor", "--budget", str(60 * A_TOKEN), "--budget-period", "total") as client:
+            with pytest.raises(openai.APIError, match="budget") as caught:
+                _tell_stories(client)
+            assert caught.value.code == "insufficient_quota"
+            with pytest.raises(openai.RateLimitError) as again:
+                client.chat.completions.create(model="foal", messages=HELLO, max_tokens=2)
+            assert again.value.code == "insufficient_quota"
+            headers = {"authorization": f"Bearer {client.api_key}"}
+            usage = httpx2.get(f"{place.server.url}/api/v1/usage?group_by=key", headers=headers).json()
+            (own,) = [one for one in usage["data"] if one["key"] == _id(place, client)]
+            spent = own["cost"]["amount"]
+            assert spent == pytest.approx((own["prompt_tokens"] + own["completion_tokens"]) * A_TOKEN)
+            # The last prompt, and what comes before the engine knows that it is to stop, counts too.
+            assert 55 * A_TOKEN <= spent <= 90 * A_TOKEN
 
 
 def _tell_stories(client: OpenAI) -> None:
     for _ in range(20):
-        for _ in client.chat.completions.create(
+        with client.chat.completions.create(
             model="foal", messages=HELLO, stream=True, temperature=1, max_tokens=400
-        ):
-            pass
+        ) as stream:
+            for _ in stream:
+                pass
 
 
 def _id(place: Place, client: OpenAI) -> str:

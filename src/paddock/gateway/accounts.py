@@ -132,7 +132,8 @@ class Accounts:
         if max_tokens is not None and plan.budgets:
             cost = self._bill(deployment).price.cost(prompt, 0, answer)
         tokens, limiter = prompt + answer, self._limiter
-        request.hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
+        request.hold = hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
+        request.paid = cost is not None and hold is not None and hold.reserved >= cost
 
     def price(self, deployment: Deployment) -> Price:
         return self._bill(deployment).price

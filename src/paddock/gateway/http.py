@@ -63,6 +63,7 @@ class Request:
         key: whom it comes from.
         accounts: who counts what it uses; None if nobody does.
         hold: what it may use of its key's and its project's limits; None if they have none.
+        paid: whether its hold has reserved all that it may cost.
         job: the batch that asks; empty if somebody waits for the answer.
         body: the whole body; empty if `incoming` is set.
         incoming: the body of a receiving route's request, for `pieces`.
@@ -82,6 +83,7 @@ class Request:
         "keep_alive",
         "key",
         "method",
+        "paid",
         "params",
         "path",
         "query",
@@ -115,6 +117,7 @@ class Request:
         self.key: Key = ANYBODY
         self.accounts: Accounts | None = None
         self.hold: Hold | LaneHold | None = None
+        self.paid = False
         self.job = ""
         self.started = time.perf_counter()
         self.record = Record()

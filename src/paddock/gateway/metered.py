@@ -17,12 +17,6 @@ from paddock.services.prices import FREE, MILLION, Price
 
 AHEAD = 32
 """Tokens that are paid for before they come, so that not each of them is looked at."""
-LEAST_BYTES = 40
-"""Of an event that holds a token; in fewer there is no room for its name and its JSON."""
-
-
-FEW = 4
-"""Tokens of which it cannot be said how long they are."""
 
 
 class FedTranslator(Counted, Translator, Protocol): ...
@@ -36,7 +30,17 @@ class Meter:
         choices_each: how many of them have the same prompt, which counts once.
     """
 
-    __slots__ = ("_ahead", "_came", "_choices_each", "_hold", "_over", "_parts", "_price", "_room", "_spent")
+    __slots__ = (
+        "_ahead",
+        "_choices_each",
+        "_covered",
+        "_events",
+        "_hold",
+        "_over",
+        "_parts",
+        "_price",
+        "_spent",
+    )
 
     def __init__(
         self, hold: Hold | LaneHold, price: Price, parts: Sequence[Counted], choices_each: int
@@ -48,25 +52,20 @@ class Meter:
         self._spent: BudgetSpent | None = None
         self._over = False
         self._ahead = price.cost(0, 0, AHEAD)
-        # Bytes that came, and those that may come before it must be looked what they cost.
-        self._came = self._room = 0
-        self._cover(0, 0)
+        # Events that came, and those that may come before it must be looked what they cost: few engines put
+        # more than one token into one.
+        self._events = self._covered = 0
+        self._cover(0)
 
-    def restart(self) -> None:
-        """A part begins anew, so that what came no more says how long tokens are."""
-        self._came = 0
-        self._cover(0, 0)
-
-    def pays(self, size: int) -> bool:
-        """So many bytes came. Whether they go on to the caller: what the engine sends until it knows that it
+    def pays(self, data: bytes) -> bool:
+        """This came. Whether they go on to the caller: what the engine sends until it knows that it
         is to stop only counts.
 
         Raises:
             BudgetSpent: what came before could just be paid; once.
         """
-        self._came += size
-        self._room -= size
-        return True if self._room > 0 else self._look()
+        self._events += data.count(b"\n\n") or data.count(b"\r\n\r\n")
+        return True if self._events < self._covered else self._look()
 
     def _look(self) -> bool:
         if self._over:
@@ -81,25 +80,22 @@ class Meter:
             self._hold.charge(cost)
         except BudgetSpent as error:
             self._spent = error
-            self._room = 0
             return True
         # Near the end there is nothing in hand for that, and every token is looked at.
         self._hold.reserve(cost + self._ahead)
-        self._cover(cost, completion)
+        self._cover(cost)
         return True
 
-    def _cover(self, cost: int, completion: int) -> None:
-        """What is reserved beyond the cost of so many tokens is good for some more of about their length."""
-        tokens = (self._hold.reserved - cost) * MILLION // (self._price.completion or 1)
-        length = self._came * 3 // (4 * completion) if completion >= FEW else 0
-        self._room = tokens * max(LEAST_BYTES, length)
+    def _cover(self, cost: int) -> None:
+        """What is reserved beyond that cost is good for so many tokens more."""
+        self._covered = self._events + (self._hold.reserved - cost) * MILLION // (self._price.completion or 1)
 
 
 def new_meter(
     request: Request, deployment: Deployment, parts: Sequence[Counted], choices_each: int = 1
 ) -> Meter | None:
     """What charges the parts of an answer, which may still become more; None if nothing is to be charged."""
-    if request.accounts is None or request.hold is None or not request.hold.has_budget:
+    if request.accounts is None or request.hold is None or request.paid or not request.hold.has_budget:
         return None
     price = request.accounts.price(deployment)
     return None if price is FREE else Meter(request.hold, price, parts, choices_each)
@@ -121,17 +117,13 @@ class _MeteredTranslator:
     def __init__(self, inner: FedTranslator, meter: Meter) -> None:
         self._feed = inner.feed
         self._pays = meter.pays
-        self._inner, self._meter = inner, meter
+        self.restart = inner.restart
         self.finish = inner.finish
         self.fail = inner.fail
 
-    def restart(self) -> None:
-        self._inner.restart()
-        self._meter.restart()
-
     def feed(self, data: bytes) -> bytes:
         out = self._feed(data)
-        return out if self._pays(len(data)) else b""
+        return out if self._pays(data) else b""
 
 
 class _MeteredCollector:
@@ -140,12 +132,8 @@ class _MeteredCollector:
     def __init__(self, inner: Collector, meter: Meter) -> None:
         self._feed = inner.feed
         self._pays = meter.pays
-        self._inner, self._meter = inner, meter
-
-    def restart(self) -> None:
-        self._inner.restart()
-        self._meter.restart()
+        self.restart = inner.restart
 
     def feed(self, data: bytes) -> None:
         self._feed(data)
-        self._pays(len(data))
+        self._pays(data)

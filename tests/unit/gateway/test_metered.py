@@ -70,6 +70,7 @@ class Accounts:
 class Request:
     def __init__(self, hold: Hold | None, price: Price | None = None) -> None:
         self.hold = hold
+        self.paid = False
         self.accounts = Accounts(price or Price(completion=COST * 10**6))
 
 
