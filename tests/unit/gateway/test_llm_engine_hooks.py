@@ -51,6 +51,17 @@ class TestMask:
         masked_only = {"default_callback_auth": {**BASIC, "password": MASK}}
         assert unmasked(masked_only, {}) == masked_only
 
+    def test_a_kept_password_goes_to_no_other_address(self) -> None:
+        before = {"default_callback_auth": BASIC, "default_callback_url": URL}
+        moved = {"default_callback_url": "https://example.org/mine"}
+        with pytest.raises(InvalidRequest, match="must be given again") as caught:
+            unmasked(moved, before)
+        assert caught.value.param == "default_callback_auth"
+        with_mask = {**moved, "default_callback_auth": {**BASIC, "password": MASK}}
+        assert unmasked(with_mask, before) == with_mask
+        without = {**moved, "default_callback_auth": None}
+        assert unmasked(without, before) == without
+
 
 class TestCallback:
     @pytest.mark.parametrize(

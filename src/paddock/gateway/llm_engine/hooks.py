@@ -58,8 +58,20 @@ def unmasked(given: JSON, before: JSON) -> JSON:
 
     Args:
         before: all that was asked of the endpoint until now.
+
+    Raises:
+        InvalidRequest: the password that is there would go to another address.
     """
     auth, old = given.get("default_callback_auth") or {}, before.get("default_callback_auth") or {}
+    url = "default_callback_url"
+    if "password" in old and given.get(url, before.get(url)) != before.get(url):
+        if "default_callback_auth" not in given:
+            raise InvalidRequest(
+                "default_callback_auth must be given again with another default_callback_url: a password is"
+                " kept for the address that it was given for",
+                param="default_callback_auth",
+            )
+        return given
     if auth.get("password") != MASK or "password" not in old:
         return given
     return {**given, "default_callback_auth": {**auth, "password": old["password"]}}
