@@ -174,7 +174,8 @@ async def _client(
     while time.time() < order.starts + order.seconds:
         tokens = chance.randint(ANSWER, LONGEST)
         try:
-            hold = await limiter.admit(limiter.plan(key, _NONE), LONGEST, most)
+            plan = limiter.plan(key, _NONE)
+            hold = limiter.at_once(plan, LONGEST, most) or await limiter.admit(plan, LONGEST, most)
         except RateLimited:
             refused += 1
             await asyncio.sleep(chance.uniform(0, 0.02))
@@ -245,7 +246,9 @@ async def _time(url: str, limits: Limits) -> list[float]:
     for number in range(60):
         began = time.perf_counter()
         for _ in range(each):
-            hold = await limiter.admit(limiter.plan(key, _NONE), LONGEST, ANSWER * PRICE)
+            plan = limiter.plan(key, _NONE)
+            most = LONGEST, ANSWER * PRICE
+            hold = limiter.at_once(plan, *most) or await limiter.admit(plan, *most)
             if hold is not None:
                 for piece in range(PIECES):
                     hold.charge(piece * PRICE)

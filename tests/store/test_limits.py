@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import select
 
 from paddock.errors import BudgetSpent, RateLimited, StoreFailed, Unavailable
-from paddock.gateway.limit_lanes import LaneHold
+from paddock.gateway.limit_holds import Hold, LaneHold
 from paddock.gateway.limit_plans import Plan
-from paddock.gateway.limits import Hold, Limiter
+from paddock.gateway.limits import Limiter
 from paddock.schemas.limits import NANO, Limits
 from paddock.schemas.usage import Entry
 from paddock.services.keys import Key
@@ -62,7 +62,8 @@ class Pair:
     async def ask(self, at: int, tokens: int = 1, cost: int | None = None) -> Hold | LaneHold | None:
         """A request to one of them; None if it is refused."""
         try:
-            hold = await self.both[at].admit(self.plan(at), tokens, cost)
+            limiter, plan = self.both[at], self.plan(at)
+            hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
         except RateLimited:
             return None
         assert hold is not None

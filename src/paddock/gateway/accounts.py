@@ -56,12 +56,17 @@ class Accounts:
     Args:
         identity: of this process, unique.
         metrics: of this process, which count the rows of batches and the ledger's too.
-
-    Attributes:
-        tracer: of this process, for the rows of batches too; None if nobody wants traces.
+        tracer: of this process, for the rows of batches too; None if nobody wants traces. Ends with this.
     """
 
-    def __init__(self, platform: Platform, keyring: Keyring, identity: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        keyring: Keyring,
+        identity: str,
+        metrics: Metrics,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._keyring = keyring
         self._prices = platform.prices
         self._bills: dict[Deployment, _Bill] = {}
@@ -71,7 +76,7 @@ class Accounts:
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
         self.metrics = metrics
         metrics.watch(self.ledger)
-        self.tracer: Tracer | None = None
+        self.tracer = tracer
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -93,7 +98,8 @@ class Accounts:
         key, version = request.key, self._keyring.version
         if request.job:
             # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
-            return self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=True)
+            plan = self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=True)
+            return plan if plan.slices else None
         known = self._plans.get(key.id)
         if (
             known is None

@@ -126,9 +126,11 @@ class _Pattern(NamedTuple):
 class App:
     """The gateway's handler.
 
-    Attributes:
+    Args:
         tracer: makes a trace of each request; None if nobody wants them.
         prompts: logs what models are asked and answer; None, as it should be, if the operator did not ask.
+
+    Attributes:
         refusal: while set, routes that are not `always` answer with it (starting, draining).
         in_flight: requests being answered.
     """
@@ -140,14 +142,16 @@ class App:
         access_log: AccessLog | None,
         keyring: Keyring | None = None,
         accounts: Accounts | None = None,
+        tracer: Tracer | None = None,
+        prompts: PromptLog | None = None,
     ) -> None:
         self.mounts = sorted(mounts, key=lambda mount: len(mount.prefix), reverse=True)
         self.metrics = metrics
         self.access_log = access_log
         self.keyring = keyring or Keyring()
         self.accounts = accounts
-        self.tracer: Tracer | None = None
-        self.prompts: PromptLog | None = None
+        self.tracer = tracer
+        self.prompts = prompts
         self.refusal: Unavailable | None = None
         self.in_flight = 0
         self._exact: dict[str, dict[str, tuple[Mount, Route]]] = {}

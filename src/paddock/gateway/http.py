@@ -17,8 +17,7 @@ from paddock.services.keys import ANYBODY, Key
 
 if TYPE_CHECKING:
     from paddock.gateway.accounts import Accounts
-    from paddock.gateway.limit_lanes import LaneHold
-    from paddock.gateway.limits import Hold
+    from paddock.gateway.limit_holds import Hold, LaneHold
 
 
 class Caller(Downstream, Protocol):

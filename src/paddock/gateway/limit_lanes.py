@@ -23,8 +23,6 @@ LEAST = 4
 PARTS = 4
 """A lane takes at most one part of so many of what is in hand."""
 UNLIMITED = 1 << 62
-_LEARNS = 7
-"""Of what requests take one of eight teaches enough."""
 
 
 class Lane:
@@ -109,90 +107,6 @@ class Lane:
         """So many tokens were used by a request that had reserved others, after the lane was given back."""
         for tick, rate in zip(self._ticks[len(self._plan.requests) :], self._plan.tokens, strict=True):
             rate.settle(tick, reserved, tokens)
-
-
-class LaneHold:
-    """`limits.Hold` of a request that came by a lane.
-
-    Attributes:
-        reserved: see `limits.Hold`.
-    """
-
-    __slots__ = ("_ended", "_lane", "_limiter", "_plan", "_tokens", "reserved")
-
-    def __init__(self, limiter: Limiter, plan: Plan, lane: Lane, tokens: int, cost: int) -> None:
-        self._limiter = limiter
-        self._plan = plan
-        self._lane = lane
-        self._tokens = tokens
-        self.reserved = cost
-        self._ended = False
-
-    @property
-    def has_budget(self) -> bool:
-        return bool(self._plan.budgets)
-
-    def charge(self, cost: int) -> None:
-        """See `limits.Hold.charge`.
-
-        Raises:
-            BudgetSpent: it may go on no further.
-        """
-        more = cost - self.reserved
-        if more <= 0:
-            return
-        self.reserved = cost
-        lane = self._lane
-        if self._plan.lane is lane and lane.cost >= more:
-            lane.cost -= more
-        else:
-            self._limiter.spend(self._plan, more)
-
-    def reserve(self, cost: int) -> None:
-        """See `limits.Hold.reserve`."""
-        more, lane = cost - self.reserved, self._lane
-        if more <= 0:
-            return
-        if self._plan.lane is lane and lane.cost >= more:
-            lane.cost -= more
-        elif self._limiter.has(self._plan, more):
-            self._limiter.spend(self._plan, more)
-        else:
-            return
-        self.reserved = cost
-
-    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
-        """See `limits.Hold.end`."""
-        if self._ended:
-            return
-        self._ended = True
-        plan, lane = self._plan, self._lane
-        if plan.lane is lane:
-            lane.places += 1
-            lane.tokens += self._tokens - tokens
-            lane.cost += self.reserved - cost
-            lane.unwritten += cost
-            if not lane.requests & _LEARNS:
-                plan.learn(tokens, cost, answer)
-            if self._limiter.crowded:
-                plan.give_back()
-                self._limiter.freed(plan)
-            return
-        lane.settle(self._tokens, tokens)
-        for lease in plan.concurrent:
-            lease.move(-1)
-        for budget in plan.budgets:
-            budget.move(cost - self.reserved)
-            budget.unwritten += cost
-        plan.learn(tokens, cost, answer)
-        self._limiter.freed(plan)
-
-    def headers(self) -> bytes:
-        """See `limits.Hold.headers`."""
-        lane = self._plan.lane
-        if lane is None:
-            return limit_words.headers(self._plan.requests, self._plan.tokens, self._limiter.resets)
-        return lane.headers()
 
 
 def fill(limiter: Limiter, plan: Plan, tokens: int, cost: int, now: float) -> Lane | None:

@@ -86,6 +86,18 @@ class Plan:
         self.ones: tuple[Slice, ...] = (*self.requests, *self.concurrent)
         self.slices: tuple[Slice, ...] = (*self.requests, *self.tokens, *self.concurrent, *self.budgets)
 
+    def wanted(self, tokens: int, cost: int | None) -> tuple[int, int]:
+        """What a request needs that says so, at least one of each; a cost of None is the usual one."""
+        return tokens or 1, (self.cost.most if cost is None else cost) or 1
+
+    def end(self, reserved: int, cost: int) -> None:
+        """A request is over that had reserved one cost, and has another."""
+        for lease in self.concurrent:
+            lease.move(-1)
+        for budget in self.budgets:
+            budget.move(cost - reserved)
+            budget.unwritten += cost
+
     def learn(self, tokens: int, cost: int, answer: int) -> None:
         """From a request that is over: its tokens, those of the answer among them, and its cost."""
         if answer:

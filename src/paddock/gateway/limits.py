@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 from paddock.errors import PaddockError, RateLimited, Unavailable
 from paddock.gateway import limit_words
-from paddock.gateway.limit_lanes import Lane, LaneHold, fill
+from paddock.gateway.limit_holds import Hold, LaneHold
+from paddock.gateway.limit_lanes import Lane, fill
 from paddock.gateway.limit_looks import Looks
 from paddock.gateway.limit_plans import Plan, Plans, needed
 from paddock.gateway.slices import AGO_SECONDS, LeaseSlice, RateSlice, Slice
@@ -35,78 +36,6 @@ REFUSED_SECONDS = 0.1
 PATIENCE_SECONDS = 2.0
 """For which a request waits for the database."""
 CLEAR_SECONDS = 30.0
-
-
-class Hold:
-    """What a request that was let through has of its limits, until `end`.
-
-    Attributes:
-        reserved: what it may cost before more must be had of its budgets, in billionths of the currency.
-    """
-
-    __slots__ = ("_ended", "_limiter", "_plan", "_tokens", "reserved")
-
-    def __init__(
-        self, limiter: Limiter, plan: Plan, tokens: tuple[tuple[RateSlice, int, int], ...], reserved: int
-    ) -> None:
-        self._limiter = limiter
-        self._plan = plan
-        # Each limit, the tick under which they were taken, and how many.
-        self._tokens = tokens
-        self.reserved = reserved
-        self._ended = False
-
-    @property
-    def has_budget(self) -> bool:
-        """Whether what it costs is limited."""
-        return bool(self._plan.budgets)
-
-    def charge(self, cost: int) -> None:
-        """Tells what the request cost so far. Tokens are settled at its end.
-
-        Args:
-            cost: in billionths of the currency.
-
-        Raises:
-            BudgetSpent: it may go on no further.
-        """
-        if cost <= self.reserved:
-            return
-        more, self.reserved = cost - self.reserved, cost
-        self._limiter.spend(self._plan, more)
-
-    def reserve(self, cost: int) -> None:
-        """Lets the request cost so much, if that is in hand."""
-        more = cost - self.reserved
-        if more > 0 and self._limiter.has(self._plan, more):
-            self.reserved = cost
-            self._limiter.spend(self._plan, more)
-
-    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
-        """Settles it: to be called once, however the request ended.
-
-        Args:
-            tokens: of prompt and answer.
-            cost: as it will be in the ledger; `Limiter.written` is told of the same.
-            answer: tokens of the answer, from which is learned what is usual; 0 teaches nothing.
-        """
-        if self._ended:
-            return
-        self._ended = True
-        plan = self._plan
-        for rate, tick, taken in self._tokens:
-            rate.settle(tick, taken, tokens)
-        for lease in plan.concurrent:
-            lease.move(-1)
-        for budget in plan.budgets:
-            budget.move(cost - self.reserved)
-            budget.unwritten += cost
-        plan.learn(tokens, cost, answer)
-        self._limiter.freed(plan)
-
-    def headers(self) -> bytes:
-        """`x-ratelimit-*` as lines that end in CRLF; none if only other things are limited."""
-        return limit_words.headers(self._plan.requests, self._plan.tokens, self._limiter.resets)
 
 
 class _Waiting:
@@ -170,11 +99,11 @@ class Limiter:
         """
         return self._plans.of(key, key.project, project_limits, only_budget)
 
-    def at_once(self, plan: Plan, tokens: int, cost: int | None) -> LaneHold | None:
-        """Lets a request through if there is plenty of all that it needs: see `admit`."""
-        if cost is None:
-            cost = plan.cost.most
-        tokens, cost = tokens or 1, cost or 1
+    def at_once(self, plan: Plan, tokens: int, cost: int | None = None) -> LaneHold | None:
+        """Lets a request through if there is plenty of all that it needs; None leaves it to `admit`, whose
+        arguments these are.
+        """
+        tokens, cost = plan.wanted(tokens, cost)
         lane = plan.lane
         if (
             lane is None
@@ -193,8 +122,9 @@ class Limiter:
         lane.cost -= cost
         return LaneHold(self, plan, lane, tokens, cost)
 
-    async def admit(self, plan: Plan, tokens: int, cost: int | None = None) -> Hold | LaneHold | None:
-        """Lets a request through, or says why not. None if neither its key nor its project has a limit.
+    async def admit(self, plan: Plan, tokens: int, cost: int | None = None) -> Hold | None:
+        """Lets a request through, limit by limit, or says why not. None if neither its key nor its project
+        has one.
 
         Args:
             tokens: what it takes at most, or probably: prompt and answer together.
@@ -207,14 +137,8 @@ class Limiter:
         """
         if not plan.slices:
             return None
-        if (hold := self.at_once(plan, tokens, cost)) is not None:
-            return hold
-        now = self._clock()
-        plan.used_at = now
-        self._plans.active[plan] = None
-        if cost is None:
-            cost = plan.cost.most
-        tokens, cost = tokens or 1, cost or 1
+        now = self._note_use(plan)
+        tokens, cost = plan.wanted(tokens, cost)
         return self._grab(plan, tokens, cost, now) or await self._wait(plan, tokens, cost, now)
 
     def written(self, entries: Sequence[Entry]) -> None:
@@ -329,10 +253,14 @@ class Limiter:
         plan.give_back()
         if not plan.slices:
             return None
-        plan.used_at = now = self._clock()
-        self._plans.active[plan] = None
-        plan.lane = fill(self, plan, tokens, cost, now)
+        plan.lane = fill(self, plan, tokens, cost, self._note_use(plan))
         return plan.lane
+
+    def _note_use(self, plan: Plan) -> float:
+        """Somebody comes, at the time that it is."""
+        plan.used_at = self._clock()
+        self._plans.active[plan] = None
+        return plan.used_at
 
     def _grab(self, plan: Plan, tokens: int, cost: int, now: float, fresh: bool = False) -> Hold | None:
         """

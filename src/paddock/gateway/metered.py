@@ -9,8 +9,7 @@ from paddock.errors import BudgetSpent
 from paddock.gateway.collect import Collector
 from paddock.gateway.counting import Counted
 from paddock.gateway.http import Request
-from paddock.gateway.limit_lanes import LaneHold
-from paddock.gateway.limits import Hold
+from paddock.gateway.limit_holds import Hold, LaneHold
 from paddock.inference.relay import Collecting, Translator
 from paddock.inference.routing import Deployment
 from paddock.services.prices import FREE, MILLION, Price
@@ -58,8 +57,8 @@ class Meter:
         self._cover(0)
 
     def pays(self, data: bytes) -> bool:
-        """This came. Whether they go on to the caller: what the engine sends until it knows that it
-        is to stop only counts.
+        """This came. Whether it goes on to the caller: what the engine sends until it knows that it is to
+        stop only counts.
 
         Raises:
             BudgetSpent: what came before could just be paid; once.

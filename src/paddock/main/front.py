@@ -60,12 +60,11 @@ def build_gateway(
         ]
     own = own_mount(directory, metrics, lambda: app.refusal, dialects)
     log_to = AccessLog(sys.stdout, as_json=settings.log_format == "json") if settings.access_log else None
-    accounts = Accounts(platform, keyring, identity, metrics) if platform is not None else None
-    app = App([*dialects, own], metrics, log_to, keyring, accounts)
-    app.tracer = new_tracer(settings)
-    app.prompts = PromptLog() if settings.log_prompts else None
-    if accounts is not None:
-        accounts.tracer = app.tracer
+    tracer, accounts = new_tracer(settings), None
+    if platform is not None:
+        accounts = Accounts(platform, keyring, identity, metrics, tracer)
+    prompts = PromptLog() if settings.log_prompts else None
+    app = App([*dialects, own], metrics, log_to, keyring, accounts, tracer, prompts)
     http = HttpServer(app, app.refuse, settings.max_body, app.receives)
     return app, http
 

@@ -117,8 +117,7 @@ class Follower:
         self.directory = Directory(attached)
         keyring = Keyring()
         self.metrics = Metrics(self.directory.all)
-        self.accounts = Accounts(platform, keyring, identity, self.metrics)
-        self.accounts.tracer = new_tracer(platform.settings)
+        self.accounts = Accounts(platform, keyring, identity, self.metrics, new_tracer(platform.settings))
         self._sync = Sync(platform, self.directory, identity, platform.settings.workers, keyring)
         if folder is not None:
             self.metrics.shelf = Shelf(folder, identity)

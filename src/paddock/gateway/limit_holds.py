@@ -1,0 +1,163 @@
+"""What a request that was let through has of its limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paddock.gateway import limit_words
+from paddock.gateway.limit_lanes import Lane
+from paddock.gateway.limit_plans import Plan
+from paddock.gateway.slices import RateSlice
+
+if TYPE_CHECKING:
+    from paddock.gateway.limits import Limiter
+
+_LEARNS = 7
+"""Of what requests take one of eight teaches enough."""
+
+
+class Hold:
+    """What a request that was let through has of its limits, until `end`.
+
+    Attributes:
+        reserved: what it may cost before more must be had of its budgets, in billionths of the currency.
+    """
+
+    __slots__ = ("_ended", "_limiter", "_plan", "_tokens", "reserved")
+
+    def __init__(
+        self, limiter: Limiter, plan: Plan, tokens: tuple[tuple[RateSlice, int, int], ...], reserved: int
+    ) -> None:
+        self._limiter = limiter
+        self._plan = plan
+        # Each limit, the tick under which they were taken, and how many.
+        self._tokens = tokens
+        self.reserved = reserved
+        self._ended = False
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether what it costs is limited."""
+        return bool(self._plan.budgets)
+
+    def charge(self, cost: int) -> None:
+        """Tells what the request cost so far. Tokens are settled at its end.
+
+        Args:
+            cost: in billionths of the currency.
+
+        Raises:
+            BudgetSpent: it may go on no further.
+        """
+        if cost <= self.reserved:
+            return
+        more, self.reserved = cost - self.reserved, cost
+        self._limiter.spend(self._plan, more)
+
+    def reserve(self, cost: int) -> None:
+        """Lets the request cost so much, if that is in hand."""
+        more = cost - self.reserved
+        if more > 0 and self._limiter.has(self._plan, more):
+            self.reserved = cost
+            self._limiter.spend(self._plan, more)
+
+    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
+        """Settles it: to be called once, however the request ended.
+
+        Args:
+            tokens: of prompt and answer.
+            cost: as it will be in the ledger; `Limiter.written` is told of the same.
+            answer: tokens of the answer, from which is learned what is usual; 0 teaches nothing.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        for rate, tick, taken in self._tokens:
+            rate.settle(tick, taken, tokens)
+        self._plan.end(self.reserved, cost)
+        self._plan.learn(tokens, cost, answer)
+        self._limiter.freed(self._plan)
+
+    def headers(self) -> bytes:
+        """`x-ratelimit-*` as lines that end in CRLF; none if only other things are limited."""
+        return limit_words.headers(self._plan.requests, self._plan.tokens, self._limiter.resets)
+
+
+class LaneHold:
+    """`limits.Hold` of a request that came by a lane.
+
+    Attributes:
+        reserved: see `limits.Hold`.
+    """
+
+    __slots__ = ("_ended", "_lane", "_limiter", "_plan", "_tokens", "reserved")
+
+    def __init__(self, limiter: Limiter, plan: Plan, lane: Lane, tokens: int, cost: int) -> None:
+        self._limiter = limiter
+        self._plan = plan
+        self._lane = lane
+        self._tokens = tokens
+        self.reserved = cost
+        self._ended = False
+
+    @property
+    def has_budget(self) -> bool:
+        return bool(self._plan.budgets)
+
+    def charge(self, cost: int) -> None:
+        """See `limits.Hold.charge`.
+
+        Raises:
+            BudgetSpent: it may go on no further.
+        """
+        more = cost - self.reserved
+        if more <= 0:
+            return
+        self.reserved = cost
+        lane = self._lane
+        if self._plan.lane is lane and lane.cost >= more:
+            lane.cost -= more
+        else:
+            self._limiter.spend(self._plan, more)
+
+    def reserve(self, cost: int) -> None:
+        """See `limits.Hold.reserve`."""
+        more, lane = cost - self.reserved, self._lane
+        if more <= 0:
+            return
+        if self._plan.lane is lane and lane.cost >= more:
+            lane.cost -= more
+        elif self._limiter.has(self._plan, more):
+            self._limiter.spend(self._plan, more)
+        else:
+            return
+        self.reserved = cost
+
+    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
+        """See `limits.Hold.end`."""
+        if self._ended:
+            return
+        self._ended = True
+        plan, lane = self._plan, self._lane
+        if plan.lane is lane:
+            lane.places += 1
+            lane.tokens += self._tokens - tokens
+            lane.cost += self.reserved - cost
+            lane.unwritten += cost
+            if not lane.requests & _LEARNS:
+                plan.learn(tokens, cost, answer)
+            if self._limiter.crowded:
+                plan.give_back()
+                self._limiter.freed(plan)
+            return
+        lane.settle(self._tokens, tokens)
+        plan.end(self.reserved, cost)
+        plan.learn(tokens, cost, answer)
+        self._limiter.freed(plan)
+
+    def headers(self) -> bytes:
+        """See `limits.Hold.headers`."""
+        lane = self._plan.lane
+        if lane is None:
+            return limit_words.headers(self._plan.requests, self._plan.tokens, self._limiter.resets)
+        return lane.headers()
