@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from paddock.control.jobs.shift import Kind, Shift
+from paddock.control.looking import keep_looking
 from paddock.control.presence import Presence
 from paddock.errors import Fenced, JobFailed, PaddockError, StoreFailed
 from paddock.inference.log_lines import outline
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 RENEW_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 """Between two looks for jobs if no bell rings: a lease that runs out rings none."""
-BETWEEN_LOOKS = 0.03
 
 
 class Worker:
@@ -58,18 +58,7 @@ class Worker:
         """Until it is cancelled; what it holds is put back then."""
         unlisten = self._store.on_change(self._bell.set)
         try:
-            while True:
-                self._bell.clear()
-                try:
-                    await self._look()
-                except PaddockError as error:
-                    log.error("jobs cannot be looked for: %s", error.message)
-                except Exception:
-                    log.exception("looking for jobs failed; it is tried again")
-                await asyncio.sleep(BETWEEN_LOOKS)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._bell.wait()
+            await keep_looking("jobs", self._look, self._bell, LOOK_SECONDS)
         finally:
             unlisten()
             for task in self._tasks:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from paddock.control.looking import keep_looking
 from paddock.errors import PaddockError
 from paddock.services.platform import Platform, in_thread
 from paddock.services.webhooks import outbox, sending
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 """Between two looks for messages: they wait in the store, and time alone makes most of them due."""
-BETWEEN_LOOKS = 0.03
 IN_ALL, OF_PROJECT, OF_TARGET = 256, 16, 8
 """Messages on their way at once."""
 
@@ -40,18 +39,7 @@ class Delivering:
     async def run(self) -> None:
         """Until it is cancelled; whoever comes next sends again what was on its way then."""
         try:
-            while True:
-                self._bell.clear()
-                try:
-                    await self._look()
-                except PaddockError as error:
-                    log.error("messages to webhooks cannot be looked for: %s", error.message)
-                except Exception:
-                    log.exception("looking for messages to webhooks failed; it is tried again")
-                await asyncio.sleep(BETWEEN_LOOKS)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._bell.wait()
+            await keep_looking("messages to webhooks", self._look, self._bell, LOOK_SECONDS)
         finally:
             for task in self._tasks:
                 task.cancel()
