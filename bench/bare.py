@@ -19,6 +19,7 @@ from paddock.control.attach import attach
 from paddock.gateway.server import BACKLOG
 from paddock.inference.routing import Directory
 from paddock.main.front import build_gateway
+from paddock.main.process import collect_seldom
 
 
 def main() -> None:
@@ -44,6 +45,7 @@ async def _serve(port: int, specs: list[str]) -> None:
         listener.listen(BACKLOG)
         listener.setblocking(False)
         await http.listen_on(listener)
+        collect_seldom()
         await ended.wait()
         await http.close()
 

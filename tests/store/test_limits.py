@@ -107,8 +107,7 @@ class Pair:
         )
         self.batches += 1
         batch = Batch("writer", self.batches)
-        await self.ledger.write(lambda session: record(session, batch, [entry]))
-        self.both[at].written([entry])
+        self.both[at].written(await self.ledger.write(lambda session: record(session, batch, [entry])))
 
 
 async def held(ledger: Ledger) -> dict[tuple[str, str], int]:

@@ -20,6 +20,7 @@ from paddock.services.usage.record import (
     HOUR,
     MEASURES,
     Batch,
+    Costs,
     Interval,
     record,
     record_instances,
@@ -94,7 +95,7 @@ def mixed(count: int) -> list[Entry]:
     ]
 
 
-async def write(ledger: Ledger, entries: Sequence[Entry], number: int = 1, writer: str = "writer") -> bool:
+async def write(ledger: Ledger, entries: Sequence[Entry], number: int = 1, writer: str = "writer") -> Costs:
     return await ledger.write(lambda session: record(session, Batch(writer, number), entries))
 
 
@@ -190,11 +191,13 @@ class TestQuery:
 class TestRecord:
     async def test_a_batch_counts_once(self, ledger: Ledger) -> None:
         entries = mixed(100)
-        assert await write(ledger, entries, 1)
-        assert not await write(ledger, entries, 1)
-        assert await write(ledger, entries[:10], 2)
-        assert not await write(ledger, entries, 1)
-        assert await write(ledger, entries[:1], 1, writer="another")
+        costs = await write(ledger, entries, 1)
+        assert {(one.key, one.project) for one in entries if one.cost} == set(costs)
+        assert sum(one.cost for one in entries) == sum(costs.values())
+        assert await write(ledger, entries, 1) == costs
+        await write(ledger, entries[:10], 2)
+        assert await write(ledger, entries, 1) == costs
+        await write(ledger, entries[:1], 1, writer="another")
         assert (await ask(ledger, Question())).total[0] == 111
         rows = await ledger.read(lambda session: session.scalar(select(func.count()).select_from(RequestRow)))
         assert rows == 111
@@ -203,7 +206,8 @@ class TestRecord:
         with pytest.raises(Exception, match=r"too large|out of range|integer"):
             await write(ledger, [entry(), entry(prompt_tokens=2**70)], 1)
         assert (await ask(ledger, Question())).total[0] == 0
-        assert await write(ledger, [entry()], 2)
+        await write(ledger, [entry()], 2)
+        assert (await ask(ledger, Question())).total[0] == 1
 
     async def test_writers_that_are_long_gone_are_forgotten(self, ledger: Ledger) -> None:
         await write(ledger, [entry()], 1, writer="old")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paddock.errors import BudgetSpent, PaddockError, RateLimited, Unavailable
@@ -35,7 +35,7 @@ _REMEMBERED = 4096
 _entry = tuple.__new__
 
 
-class _Bill(NamedTuple):
+class Bill(NamedTuple):
     """What the ledger says of requests to a deployment.
 
     Attributes:
@@ -69,9 +69,10 @@ class Accounts:
     ) -> None:
         self._keyring = keyring
         self._prices = platform.prices
-        self._bills: dict[Deployment, _Bill] = {}
-        # By the key's id: the key and the version of the keyring that the plan was made by.
-        self._plans: dict[str, tuple[Key, int, Plan | None]] = {}
+        self._bills: dict[Deployment, Bill] = {}
+        # By the key's id, as that version of the keyring has it; None of keys without limits.
+        self._plans: dict[str, Plan | None] = {}
+        self._version = 0
         self._limiter = Limiter(platform.ledger, identity, currency=platform.prices.currency)
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
         self.metrics = metrics
@@ -93,53 +94,62 @@ class Accounts:
         if self.tracer is not None:
             await self.tracer.close()
 
-    def plan(self, request: Request) -> Plan | None:
-        """What the request needs of limits; None if its key and its project have none."""
-        key, version = request.key, self._keyring.version
-        if request.job:
-            # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
-            plan = self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=True)
-            return plan if plan.slices else None
-        known = self._plans.get(key.id)
-        if (
-            known is None
-            or known[0] is not key
-            or known[1] != version
-            or (known[2] is not None and known[2].forgotten)
-        ):
-            plan = self._limiter.plan(key, self._keyring.limits_of(key.project))
-            if len(self._plans) >= _REMEMBERED:
-                self._plans.clear()
-            self._plans[key.id] = known = (key, version, plan if plan.slices else None)
-        return known[2]
-
-    async def admit(
-        self, request: Request, plan: Plan, deployment: Deployment, max_tokens: int | None, answers: int
-    ) -> None:
-        """Lets the request through to its model, or waits with it for a slice of a limit.
+    def admit(
+        self, request: Request, deployment: Deployment, max_tokens: int | None, answers: int
+    ) -> Coroutine[Any, Any, None] | None:
+        """Lets the request through to its model: nearly always at once, else what it waits for is returned.
 
         Args:
             max_tokens: that each answer may have; None if it does not say.
             answers: how many there are to be.
 
-        Raises:
+        Raises: what is returned raises
             RateLimited: a limit of its key or project is reached.
             BudgetSpent: what one of them may cost is spent.
             Unavailable: the ledger cannot be asked whether there is something left.
         """
-        prompt, cost = prompt_tokens(len(request.body)), None
-        most = deployment.context_length
-        # Clients say more than the model can: it would keep everybody else from what is left.
-        answer = max_tokens if max_tokens is None or not 0 < most < max_tokens else most
+        who = request.key.id
+        known = self._version == self._keyring.version and who in self._plans and not request.job
+        plan = self._plans[who] if known else self._new_plan(request)
+        if plan is not None and plan.forgotten:
+            plan = self._new_plan(request)
+        if plan is None:
+            return None
+        # Everybody else would be kept from what a client asks for beyond what its model can.
+        answer, most, cost = max_tokens, deployment.context_length, None
         if answer is None:
-            answer = plan.answer.most * answers
-        else:
-            answer *= answers
-        if max_tokens is not None and plan.budgets:
-            cost = self._bill(deployment).price.cost(prompt, 0, answer)
-        tokens, limiter = prompt + answer, self._limiter
-        request.hold = hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
+            answer = plan.answer.most
+        elif 0 < most < answer:
+            answer = most
+        prompt, answer = prompt_tokens(len(request.body)), answer * answers
+        if plan.budgets and max_tokens is not None:
+            request.bill = bill = self._bill(deployment)
+            cost = bill.price.cost(prompt, 0, answer)
+        request.hold = hold = self._limiter.at_once(plan, prompt + answer, cost)
+        if hold is None:
+            return self._wait(request, plan, prompt + answer, cost)
+        # A lane reserves all of it.
+        request.paid = cost is not None
+        return None
+
+    async def _wait(self, request: Request, plan: Plan, tokens: int, cost: int | None) -> None:
+        request.hold = hold = await self._limiter.admit(plan, tokens, cost)
         request.paid = cost is not None and hold is not None and hold.reserved >= cost
+
+    def _new_plan(self, request: Request) -> Plan | None:
+        """What the request needs of limits; None if its key and its project have none."""
+        # The key may have changed since the request came.
+        key = self.key(request.key.project, request.key.id)
+        # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
+        found = self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=bool(request.job))
+        plan = found if found.slices else None
+        if request.job:
+            return plan
+        if self._version != self._keyring.version or len(self._plans) >= _REMEMBERED:
+            self._plans.clear()
+            self._version = self._keyring.version
+        self._plans[key.id] = plan
+        return plan
 
     def price(self, deployment: Deployment) -> Price:
         return self._bill(deployment).price
@@ -156,7 +166,7 @@ class Accounts:
             if request.hold is not None:
                 request.hold.end(0, 0)
             return
-        bill = self._bill(deployment)
+        bill = request.bill or self._bill(deployment)
         prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
         cost = 0 if bill.price is FREE else bill.price.cost(prompt, cached, completion)
         record.cost = cost
@@ -187,7 +197,7 @@ class Accounts:
         if request.hold is not None:
             request.hold.end(prompt + completion, cost, completion)
 
-    def _bill(self, deployment: Deployment) -> _Bill:
+    def _bill(self, deployment: Deployment) -> Bill:
         bill = self._bills.get(deployment)
         base = deployment.base or deployment
         if bill is None or bill.base is not base or bill.of is not base.model:
@@ -195,7 +205,7 @@ class Accounts:
             price = self._prices.of(model, adapter)
             if len(self._bills) >= _REMEMBERED:
                 self._bills.clear()
-            bill = self._bills[deployment] = _Bill(base, base.model, model, adapter, base.name, price)
+            bill = self._bills[deployment] = Bill(base, base.model, model, adapter, base.name, price)
         return bill
 
     def key(self, project: str, identity: str) -> Key:
@@ -219,8 +229,10 @@ async def admit(request: Request, deployment: Deployment, max_tokens: int | None
         # What a batch asks was found without its key.
         require(request.key, deployment.name, deployment.model, deployment.id)
     accounts = request.accounts
-    if accounts is not None and (plan := accounts.plan(request)) is not None:
-        await accounts.admit(request, plan, deployment, max_tokens, answers)
+    if accounts is not None:
+        waits = accounts.admit(request, deployment, max_tokens, answers)
+        if waits is not None:
+            await waits
     record.deployment = deployment
 
 

@@ -16,7 +16,7 @@ from paddock.inference.relay import Downstream
 from paddock.services.keys import ANYBODY, Key
 
 if TYPE_CHECKING:
-    from paddock.gateway.accounts import Accounts
+    from paddock.gateway.accounts import Accounts, Bill
     from paddock.gateway.limit_holds import Hold, LaneHold
 
 
@@ -61,6 +61,7 @@ class Request:
         params: what the matched route's pattern captured.
         key: whom it comes from.
         accounts: who counts what it uses; None if nobody does.
+        bill: what the ledger is to say of it, once that is known.
         hold: what it may use of its key's and its project's limits; None if they have none.
         paid: whether its hold has reserved all that it may cost.
         job: the batch that asks; empty if somebody waits for the answer.
@@ -71,6 +72,7 @@ class Request:
 
     __slots__ = (
         "accounts",
+        "bill",
         "body",
         "connection",
         "headers",
@@ -115,6 +117,7 @@ class Request:
         self.params: dict[str, str] = {}
         self.key: Key = ANYBODY
         self.accounts: Accounts | None = None
+        self.bill: Bill | None = None
         self.hold: Hold | LaneHold | None = None
         self.paid = False
         self.job = ""

@@ -7,13 +7,13 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from paddock.errors import PaddockError
 from paddock.schemas.usage import Entry
-from paddock.services.usage.record import Batch, record
+from paddock.services.usage.record import Batch, Costs, record
 from paddock.store.ledger import Ledger
 
 log = logging.getLogger("paddock.ledger")
@@ -25,16 +25,17 @@ BATCH = 20_000
 _LOOK_SECONDS = 1.0
 _SAY_SECONDS = 60.0
 
-Written = Callable[[Sequence[Entry]], None]
+Written = Callable[[Costs], None]
 
 
 class LedgerWriter:
     """
     Args:
-        on_written: is told of entries once they are in the ledger, of each once.
+        on_written: is told what entries cost by key and project once they are in the ledger, of each once.
         most_kept: entries that are kept for a ledger that fails; of more the oldest are lost.
 
     Attributes:
+        add: costs what an append costs, which it is; the entry is written a moment later.
         written, dropped: entries so far that are in the ledger, and that were lost.
     """
 
@@ -47,6 +48,7 @@ class LedgerWriter:
         self._on_written = on_written
         self._most_kept = most_kept
         self._entries: list[Entry] = []
+        self.add: Callable[[Entry], None] = self._entries.append
         self._batches: deque[tuple[Batch, list[Entry]]] = deque()
         self._writer = secrets.token_hex(8)
         self._numbers = 0
@@ -59,10 +61,6 @@ class LedgerWriter:
     def waiting(self) -> int:
         """Entries that are not in the ledger yet."""
         return len(self._entries) + sum(len(entries) for _, entries in self._batches)
-
-    def add(self, entry: Entry) -> None:
-        """Costs what an append costs; the entry is written a moment later."""
-        self._entries.append(entry)
 
     async def run(self) -> None:
         """Writes what is added, until it is cancelled."""
@@ -110,7 +108,7 @@ class LedgerWriter:
         of its commit, writes it under the same number again, which counts it once.
         """
         try:
-            await self._ledger.write(lambda session: record(session, batch, entries))
+            costs = await self._ledger.write(lambda session: record(session, batch, entries))
         except (DataError, ValueError, TypeError, OverflowError) as error:
             # Such an entry would be in the way of all that come after it.
             self._batches.popleft()
@@ -118,7 +116,7 @@ class LedgerWriter:
             return
         self._batches.popleft()
         self.written += len(entries)
-        self._on_written(entries)
+        self._on_written(costs)
 
     def _part(self, entries: list[Entry], error: Exception) -> None:
         """Looks for the entry that no ledger takes: two halves are tried, with numbers of their own."""

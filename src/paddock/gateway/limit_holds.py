@@ -84,17 +84,15 @@ class Hold:
 
 
 class LaneHold:
-    """`limits.Hold` of a request that came by a lane.
+    """`Hold` of a request that came by a lane.
 
     Attributes:
-        reserved: see `limits.Hold`.
+        reserved: see `Hold`.
     """
 
-    __slots__ = ("_ended", "_lane", "_limiter", "_plan", "_tokens", "reserved")
+    __slots__ = ("_ended", "_lane", "_tokens", "reserved")
 
-    def __init__(self, limiter: Limiter, plan: Plan, lane: Lane, tokens: int, cost: int) -> None:
-        self._limiter = limiter
-        self._plan = plan
+    def __init__(self, lane: Lane, tokens: int, cost: int) -> None:
         self._lane = lane
         self._tokens = tokens
         self.reserved = cost
@@ -102,10 +100,10 @@ class LaneHold:
 
     @property
     def has_budget(self) -> bool:
-        return bool(self._plan.budgets)
+        return bool(self._lane.plan.budgets)
 
     def charge(self, cost: int) -> None:
-        """See `limits.Hold.charge`.
+        """See `Hold.charge`.
 
         Raises:
             BudgetSpent: it may go on no further.
@@ -115,49 +113,53 @@ class LaneHold:
             return
         self.reserved = cost
         lane = self._lane
-        if self._plan.lane is lane and lane.cost >= more:
+        if not lane.given_back and lane.cost >= more:
             lane.cost -= more
         else:
-            self._limiter.spend(self._plan, more)
+            lane.limiter.spend(lane.plan, more)
 
     def reserve(self, cost: int) -> None:
-        """See `limits.Hold.reserve`."""
+        """See `Hold.reserve`."""
         more, lane = cost - self.reserved, self._lane
         if more <= 0:
             return
-        if self._plan.lane is lane and lane.cost >= more:
+        if not lane.given_back and lane.cost >= more:
             lane.cost -= more
-        elif self._limiter.has(self._plan, more):
-            self._limiter.spend(self._plan, more)
+        elif lane.limiter.has(lane.plan, more):
+            lane.limiter.spend(lane.plan, more)
         else:
             return
         self.reserved = cost
 
     def end(self, tokens: int, cost: int, answer: int = 0) -> None:
-        """See `limits.Hold.end`."""
+        """See `Hold.end`."""
         if self._ended:
             return
         self._ended = True
-        plan, lane = self._plan, self._lane
-        if plan.lane is lane:
+        lane = self._lane
+        if not lane.given_back:
             lane.places += 1
             lane.tokens += self._tokens - tokens
             lane.cost += self.reserved - cost
             lane.unwritten += cost
             if not lane.requests & _LEARNS:
-                plan.learn(tokens, cost, answer)
-            if self._limiter.crowded:
-                plan.give_back()
-                self._limiter.freed(plan)
+                lane.plan.learn(tokens, cost, answer)
+            if lane.limiter.waiting:
+                lane.plan.give_back()
+                lane.limiter.freed(lane.plan)
             return
+        plan = lane.plan
         lane.settle(self._tokens, tokens)
         plan.end(self.reserved, cost)
         plan.learn(tokens, cost, answer)
-        self._limiter.freed(plan)
+        lane.limiter.freed(plan)
 
     def headers(self) -> bytes:
-        """See `limits.Hold.headers`."""
-        lane = self._plan.lane
-        if lane is None:
-            return limit_words.headers(self._plan.requests, self._plan.tokens, self._limiter.resets)
-        return lane.headers()
+        """See `Hold.headers`."""
+        lane = self._lane
+        if not lane.given_back:
+            return lane.headers()
+        plan = lane.plan
+        if plan.lane is not None:
+            return plan.lane.headers()
+        return limit_words.headers(plan.requests, plan.tokens, lane.limiter.resets)

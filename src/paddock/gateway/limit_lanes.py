@@ -29,6 +29,7 @@ class Lane:
     """What is left of it: each request takes from here, and what it did not use comes back.
 
     Attributes:
+        given_back: whether nothing comes back to it any more.
         requests, places, tokens, cost: not in use; of tokens and cost requests may have used more than they
             had reserved.
         unwritten: what requests cost that are over, and the budgets have not been told of.
@@ -40,11 +41,13 @@ class Lane:
         "_count",
         "_head",
         "_left",
-        "_plan",
         "_ticks",
         "_tokens",
         "cost",
+        "given_back",
+        "limiter",
         "places",
+        "plan",
         "requests",
         "seen",
         "tokens",
@@ -56,7 +59,9 @@ class Lane:
         self, limiter: Limiter, plan: Plan, count: int, tokens: int, cost: int, until: float
     ) -> None:
         """Takes what `count` requests of so many tokens and such a cost need."""
-        self._plan = plan
+        self.limiter = limiter
+        self.plan = plan
+        self.given_back = False
         self._count = count
         self._ticks = tuple(rate.tick for rate in (*plan.requests, *plan.tokens))
         self._tokens = count * tokens if plan.tokens else UNLIMITED
@@ -76,22 +81,24 @@ class Lane:
     def headers(self) -> bytes:
         """See `limit_words.headers`."""
         # Whoever came by another lane of the same limits is not seen here.
-        mine = (self.requests, self.tokens)
-        left = self._left
-        if len(left) == 2:
-            requests, tokens = left[0][1] + mine[0], left[1][1] + mine[1]
+        requests, tokens = self._left
+        if requests is not None and tokens is not None:
+            requests, tokens = requests + self.requests, tokens + self.tokens
             return self._head % (requests if requests > 0 else 0, tokens if tokens > 0 else 0)
-        return self._head % tuple([max(0, one + mine[kind]) for kind, one in left])
+        if requests is not None:
+            return self._head % max(0, requests + self.requests)
+        return self._head if tokens is None else self._head % max(0, tokens + self.tokens)
 
     def tell_budgets(self) -> None:
         """What is spent and not in the ledger, they know from here on."""
-        for budget in self._plan.budgets:
+        for budget in self.plan.budgets:
             budget.unwritten += self.unwritten
         self.unwritten = 0
 
     def give_back(self) -> None:
         """All that is not in use; those who have something of it settle it by themselves."""
-        plan = self._plan
+        self.given_back = True
+        plan = self.plan
         ticks = iter(self._ticks)
         for rate in plan.requests:
             rate.settle(next(ticks), self._count, self._count - self.requests)
@@ -105,7 +112,7 @@ class Lane:
 
     def settle(self, reserved: int, tokens: int) -> None:
         """So many tokens were used by a request that had reserved others, after the lane was given back."""
-        for tick, rate in zip(self._ticks[len(self._plan.requests) :], self._plan.tokens, strict=True):
+        for tick, rate in zip(self._ticks[len(self.plan.requests) :], self.plan.tokens, strict=True):
             rate.settle(tick, reserved, tokens)
 
 

@@ -47,23 +47,26 @@ def headers(requests: Sequence[RateSlice], tokens: Sequence[RateSlice], resets: 
     """
     lines, left = template(requests, tokens, resets)
     # What was used beyond an estimate may leave less than nothing.
-    return lines % tuple(max(0, one) for _, one in left)
+    return lines % tuple(max(0, one) for one in left if one is not None)
 
 
 def template(
     requests: Sequence[RateSlice], tokens: Sequence[RateSlice], resets: Sequence[bytes]
-) -> tuple[bytes, list[tuple[int, int]]]:
-    """The lines of `headers` with a place for what remains of each kind; and that: 0 for requests or 1 for
-    tokens, and how many.
+) -> tuple[bytes, tuple[int | None, int | None]]:
+    """The lines of `headers` with a place for what remains of each kind; and what does of requests and of
+    tokens, None of what is not limited.
     """
-    lines, left = b"", []
-    for number, (kind, slices) in enumerate(((b"requests", requests), (b"tokens", tokens))):
-        if slices:
-            remaining, limit = min((one.room + one.spare, one.limit or 0) for one in slices)
-            left.append((number, remaining))
-            lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %%d\r\n" % (kind, limit, kind)
-            lines += b"x-ratelimit-reset-%b: %b\r\n" % (kind, resets[number])
-    return lines, left
+    lines = b""
+    left: list[int | None] = []
+    for kind, slices, reset in ((b"requests", requests, resets[0]), (b"tokens", tokens, resets[1])):
+        if not slices:
+            left.append(None)
+            continue
+        remaining, limit = min((one.room + one.spare, one.limit or 0) for one in slices)
+        left.append(remaining)
+        lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %%d\r\n" % (kind, limit, kind)
+        lines += b"x-ratelimit-reset-%b: %b\r\n" % (kind, reset)
+    return lines, (left[0], left[1])
 
 
 def rate_limited(one: RateSlice, needed: int, now: float, window: Window) -> RateLimited:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from paddock.errors import PaddockError, RateLimited, Unavailable
 from paddock.gateway import limit_words
@@ -20,9 +20,9 @@ from paddock.gateway.limit_looks import Looks
 from paddock.gateway.limit_plans import Plan, Plans, needed
 from paddock.gateway.slices import AGO_SECONDS, LeaseSlice, RateSlice, Slice
 from paddock.schemas.limits import Limits
-from paddock.schemas.usage import Entry
 from paddock.services.keys import Key
 from paddock.services.limits import BUDGET, Window
+from paddock.services.usage.record import Costs
 from paddock.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Limiter:
 
     Attributes:
         resets: how long it takes until all requests and all tokens are to be had again.
+        waiting: the requests that what is in hand does not suffice for.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Limiter:
         self.resets = (whole, whole)
         self._plans = Plans()
         self._looks = Looks(ledger, holder, clock, self._window)
-        self._waiting: dict[_Waiting, None] = {}
+        self.waiting: dict[_Waiting, None] = {}
         self._looking: asyncio.Task[None] | None = None
         self._look_began = 0.0
         self._soon: asyncio.TimerHandle | None = None
@@ -103,12 +104,13 @@ class Limiter:
         """Lets a request through if there is plenty of all that it needs; None leaves it to `admit`, whose
         arguments these are.
         """
-        tokens, cost = plan.wanted(tokens, cost)
+        if not tokens or not cost:
+            tokens, cost = plan.wanted(tokens, cost)
         lane = plan.lane
+        # A place is left wherever a request is: places come back.
         if (
             lane is None
             or lane.requests < 1
-            or lane.places < 1
             or lane.tokens < tokens
             or lane.cost < cost
             or self._clock() >= lane.until
@@ -120,7 +122,7 @@ class Limiter:
         lane.places -= 1
         lane.tokens -= tokens
         lane.cost -= cost
-        return LaneHold(self, plan, lane, tokens, cost)
+        return LaneHold(lane, tokens, cost)
 
     async def admit(self, plan: Plan, tokens: int, cost: int | None = None) -> Hold | None:
         """Lets a request through, limit by limit, or says why not. None if neither its key nor its project
@@ -141,21 +143,16 @@ class Limiter:
         tokens, cost = plan.wanted(tokens, cost)
         return self._grab(plan, tokens, cost, now) or await self._wait(plan, tokens, cost, now)
 
-    def written(self, entries: Sequence[Entry]) -> None:
-        """These are in the ledger now: what they cost is not held beside it any more."""
+    def written(self, costs: Costs) -> None:
+        """So much is in the ledger now: it is not held beside it any more."""
         budgets = self._plans.budgets()
         if not budgets:
             return
-        costs: dict[tuple[str, str], int] = {}
-        for entry in entries:
-            if cost := entry.cost:
-                of = entry.key, entry.project
-                costs[of] = costs.get(of, 0) + cost
         for (key, project), cost in costs.items():
             for subject in (f"key:{key}", f"project:{project}"):
                 if (budget := budgets.get(subject)) is not None:
                     budget.written(cost)
-        if self._waiting or any(budget.room <= 0 for budget in budgets.values()):
+        if self.waiting or any(budget.room <= 0 for budget in budgets.values()):
             # Somebody may have the use of it; else the next turn is soon enough.
             self.look()
 
@@ -201,16 +198,11 @@ class Limiter:
         """A request is over."""
         if not plan.forgotten:
             self._plans.active[plan] = None
-        if self._waiting:
+        if self.waiting:
             self._settle(looked=False)
         for one in plan.concurrent:
             if one.spare > 0 and not one.low:
                 self._look_soon()
-
-    @property
-    def crowded(self) -> bool:
-        """Whether somebody waits for what there is not."""
-        return bool(self._waiting)
 
     def has(self, plan: Plan, cost: int) -> bool:
         """Whether so much is in hand of the plan's budgets."""
@@ -308,7 +300,7 @@ class Limiter:
         ):
             raise _unavailable(plan)
         waiting = _Waiting(plan, tokens, cost)
-        self._waiting[waiting] = None
+        self.waiting[waiting] = None
         self.look()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -320,7 +312,7 @@ class Limiter:
             _end_unseen(waiting)
             raise
         finally:
-            self._waiting.pop(waiting, None)
+            self.waiting.pop(waiting, None)
 
     def _settle(self, *, looked: bool) -> None:
         """Lets those through for whom there is enough now.
@@ -329,7 +321,7 @@ class Limiter:
             looked: an answer just came. Those who were asked for and are short are refused.
         """
         now = self._clock()
-        for waiting in list(self._waiting):
+        for waiting in list(self.waiting):
             if waiting.future.done():
                 continue
             answered = looked and waiting.asked
@@ -340,7 +332,7 @@ class Limiter:
                 waiting.future.set_exception(error)
             else:
                 continue
-            del self._waiting[waiting]
+            del self.waiting[waiting]
 
     def _short(self, waiting: _Waiting, now: float) -> RateLimited | None:
         """Why a request is refused; None while what it is short of may come back in a moment."""
@@ -392,9 +384,9 @@ class Limiter:
 
     async def _look(self) -> None:
         try:
-            while (found := await self._look_once()) or self._waiting:
+            while (found := await self._look_once()) or self.waiting:
                 self._settle(looked=True)
-                if self._waiting and (not found or all(waiting.asked for waiting in self._waiting)):
+                if self.waiting and (not found or all(waiting.asked for waiting in self.waiting)):
                     # They are short of what others may give back.
                     self._look_soon()
                     break
@@ -411,7 +403,7 @@ class Limiter:
         """Whether there was anything to ask for."""
         self._look_began = time.monotonic()
         needs: dict[Slice, int] = {one: 0 for plan in self._plans.active for one in plan.slices}
-        for waiting in self._waiting:
+        for waiting in self.waiting:
             waiting.asked = True
             for one in waiting.plan.slices:
                 needs[one] = needs.get(one, 0) + needed(one, waiting.tokens, waiting.cost)
@@ -423,10 +415,10 @@ class Limiter:
             log.error("limits cannot be looked up, what is in hand is used up: %s", error.message)
         self._failing = True
         self._failed_until = time.monotonic() + 2 * TURN_SECONDS
-        for waiting in list(self._waiting):
+        for waiting in list(self.waiting):
             if not waiting.future.done():
                 waiting.future.set_exception(_unavailable(waiting.plan))
-        self._waiting.clear()
+        self.waiting.clear()
 
 
 def _unavailable(plan: Plan) -> Unavailable:

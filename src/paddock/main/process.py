@@ -11,6 +11,9 @@ import sys
 from paddock.inference.log_lines import Lines
 from paddock.settings import Settings
 
+_NEW_OBJECTS = 20_000
+"""Since the last collection of the youngest, that bring about another one; some MB."""
+
 
 def log_to_stderr(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
@@ -21,11 +24,13 @@ def log_to_stderr(settings: Settings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def keep_what_is_loaded() -> None:
+def collect_seldom() -> None:
     """The modules stay anyhow: a collection need not go through them, which takes some 60 ms and holds up
-    every answer meanwhile.
+    every answer meanwhile. And what requests leave is freed without one: by the usual threshold it would be
+    looked for hundreds of times a second.
     """
     gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
 async def cancelled(task: asyncio.Task[None]) -> None:

@@ -19,7 +19,7 @@ from paddock.control.presence import Presence
 from paddock.errors import StartupError, Unavailable
 from paddock.gateway.server import BACKLOG
 from paddock.main.platforms import open_platform, open_presence
-from paddock.main.process import cancelled, keep_what_is_loaded, log_to_stderr
+from paddock.main.process import cancelled, collect_seldom, log_to_stderr
 from paddock.main.starting import Starting
 from paddock.main.tracing import check
 from paddock.main.workers import Workers
@@ -151,7 +151,7 @@ class _Server:
         self.jobs.start()
 
     def _ready(self, port: int, names: Sequence[str]) -> None:
-        keep_what_is_loaded()
+        collect_seldom()
         host = self.settings.host
         if keys_required(self.settings):
             self.announce(

@@ -18,7 +18,7 @@ from paddock.control.attach import attach
 from paddock.errors import PaddockError, Unavailable
 from paddock.main.front import new_front
 from paddock.main.platforms import open_platform
-from paddock.main.process import keep_what_is_loaded, log_to_stderr
+from paddock.main.process import collect_seldom, log_to_stderr
 from paddock.main.worker_config import CONFIG, WorkerConfig
 
 
@@ -51,7 +51,7 @@ async def _serve(config: WorkerConfig) -> None:
         stopped = asyncio.ensure_future(signals.get())
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
         front.app.refusal = None
-        keep_what_is_loaded()
+        collect_seldom()
         with contextlib.suppress(OSError):
             os.write(config.tell, b"ready")
             os.close(config.tell)

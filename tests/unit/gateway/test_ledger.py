@@ -14,6 +14,7 @@ from paddock.errors import StoreFailed
 from paddock.gateway import ledger as writers
 from paddock.gateway.ledger import LedgerWriter
 from paddock.schemas.usage import Entry
+from paddock.services.usage.record import Costs
 from paddock.store.ledger import Ledger
 from paddock.store.ledger_tables import RequestRow
 from tests.sqlite import ledger_in
@@ -90,17 +91,18 @@ async def until(condition: Callable[[], bool]) -> None:
 
 class TestLedgerWriter:
     async def test_a_flush_writes_what_was_added(self, ledger: Ledger) -> None:
-        told: list[Entry] = []
-        writer = LedgerWriter(ledger, told.extend)
-        for number in range(3):
-            writer.add(entry(number))
+        told: list[Costs] = []
+        writer = LedgerWriter(ledger, told.append)
+        writer.add(entry(0))
+        writer.add(entry(1, cost=20))
+        writer.add(entry(2, key="", cost=300))
         assert writer.waiting == 3
         await ledger.flush()
         assert await ids(ledger) == numbers(3)
-        assert told == [entry(number) for number in range(3)]
+        assert told == [{("key", "local"): 21, ("", "local"): 300}]
         assert (writer.written, writer.dropped, writer.waiting) == (3, 0, 0)
         await writer.flush()
-        assert len(told) == 3
+        assert len(told) == 1
 
     async def test_it_writes_by_itself(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         writer = LedgerWriter(ledger)
@@ -115,7 +117,7 @@ class TestLedgerWriter:
     async def test_large_amounts_in_parts(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(writers, "BATCH", 10)
         parts: list[int] = []
-        writer = LedgerWriter(ledger, lambda entries: parts.append(len(entries)))
+        writer = LedgerWriter(ledger, lambda costs: parts.append(costs["key", "local"]))
         for number in range(25):
             writer.add(entry(number))
         await writer.flush()
@@ -144,19 +146,19 @@ class TestLedgerWriter:
         assert "0 were lost: the ledger failed: connection lost" in caplog.text
 
     async def test_who_is_interrupted_writes_nothing_twice(self, ledger: Ledger, faulty: Faulty) -> None:
-        told: list[Entry] = []
-        writer = LedgerWriter(ledger, told.extend)
-        writer.add(entry(0))
+        told: list[Costs] = []
+        writer = LedgerWriter(ledger, told.append)
+        writer.add(entry(0, cost=1))
         flushing = asyncio.create_task(writer.flush())
         await until(lambda: faulty.calls == 1)
         # From here on the thread writes, whoever waits for it.
         await asyncio.sleep(0)
         flushing.cancel()
         await asyncio.gather(flushing, return_exceptions=True)
-        writer.add(entry(1))
+        writer.add(entry(1, cost=20))
         await writer.flush()
         assert await ids(ledger) == numbers(2)
-        assert told == [entry(0), entry(1)]
+        assert told == [{("key", "local"): 1}, {("key", "local"): 20}]
 
     async def test_the_oldest_are_lost_when_it_fails_for_long(
         self,

@@ -38,6 +38,8 @@ Group = tuple[int, str, str, str, str, str, str]
 """When an hour begins, and `GROUPS`."""
 Sums = dict[Group, list[int]]
 """`MEASURES` of each group."""
+Costs = dict[tuple[str, str], int]
+"""In billionths of the currency, by key and project."""
 
 
 class Batch(NamedTuple):
@@ -69,13 +71,17 @@ class Interval(NamedTuple):
     cost: int
 
 
-def record(session: WriteSession, batch: Batch, entries: Sequence[Entry]) -> bool:
-    """Writes the entries; False if that batch was written before, of which nothing counts again."""
-    if not _is_new(session, batch):
-        return False
-    insert_rows(session, RequestRow.__table__, Entry._fields, entries)
-    _add(session, sums_of(entries))
-    return True
+def record(session: WriteSession, batch: Batch, entries: Sequence[Entry]) -> Costs:
+    """Writes the entries, unless that batch was written before; either way returns what they cost."""
+    sums = sums_of(entries)
+    if _is_new(session, batch):
+        insert_rows(session, RequestRow.__table__, Entry._fields, entries)
+        _add(session, sums)
+    costs: Costs = {}
+    for (_, project, key, *_), found in sums.items():
+        if cost := found[4]:
+            costs[key, project] = costs.get((key, project), 0) + cost
+    return costs
 
 
 def record_instances(session: WriteSession, intervals: Sequence[Interval]) -> int:

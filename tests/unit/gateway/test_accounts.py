@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from paddock.errors import RateLimited
+from paddock.gateway.accounts import Accounts, admit
+from paddock.gateway.http import Request
+from paddock.gateway.keyring import ChangedKeys, Keyring
+from paddock.gateway.metrics import Metrics
+from paddock.gateway.nobody import unsent
+from paddock.inference.deployment import Deployment
+from paddock.main.platforms import open_platform
+from paddock.schemas.limits import Limits
+from paddock.services.keys import Key
+from paddock.services.projects import Project
+from paddock.settings import Settings
+from tests.sqlite import ledger_in, store_in
+
+PLENTY = Limits(requests_per_minute=100_000)
+FOAL = Deployment("foal", "attached", "foal")
+
+
+class Case:
+    """Requests of a key whose limits change."""
+
+    def __init__(self, accounts: Accounts, keyring: Keyring) -> None:
+        self.accounts = accounts
+        self._keyring = keyring
+        self.key = self.limit(PLENTY)
+
+    def limit(self, limits: Limits) -> Key:
+        key = Key("key-1", "team", name="ci", limits=limits)
+        self._keyring.follow(ChangedKeys([(key, "digest", "")], []))
+        return key
+
+    def limit_project(self, limits: Limits) -> None:
+        self._keyring.follow(ChangedKeys([], [Project("team", limits, 0.0)]))
+
+    async def ask(self, key: Key) -> Request:
+        request = unsent("/v1/chat/completions")
+        request.key, request.accounts = key, self.accounts
+        await admit(request, FOAL, 10)
+        self.accounts.settle(request, 0.1)
+        return request
+
+
+@pytest.fixture
+async def case(tmp_path: Path) -> AsyncIterator[Case]:
+    store_in(tmp_path).close()
+    ledger_in(tmp_path).close()
+    platform = open_platform(Settings(data_dir=tmp_path), (), ())
+    keyring = Keyring(True)
+    accounts = Accounts(platform, keyring, "me", Metrics(lambda: ()))
+    yield Case(accounts, keyring)
+    await accounts.close()
+    platform.close()
+
+
+class TestAdmit:
+    async def test_what_its_key_may_now_counts_for_a_request_that_came_before(self, case: Case) -> None:
+        before = case.key
+        await case.ask(before)
+        after = case.limit(Limits(requests_per_minute=3))
+        for key in (before, after):
+            await case.ask(key)
+        for key in (before, after):
+            with pytest.raises(RateLimited, match="3 requests per minute of key 'ci'"):
+                await case.ask(key)
+        case.limit(PLENTY)
+        assert (await case.ask(before)).hold is not None
+
+    async def test_limits_come_and_go(self, case: Case) -> None:
+        case.limit(Limits())
+        assert (await case.ask(case.key)).hold is None
+        case.limit_project(Limits(requests_per_minute=1))
+        assert (await case.ask(case.key)).hold is not None
+        with pytest.raises(RateLimited, match="of project 'team'"):
+            await case.ask(case.key)
+        case.limit_project(Limits())
+        assert (await case.ask(case.key)).hold is None
