@@ -23,7 +23,7 @@ from paddock.inference.routing import Deployment
 from paddock.schemas.usage import Entry
 from paddock.services.keys import Key
 from paddock.services.platform import Platform
-from paddock.services.prices import FREE, Price
+from paddock.services.prices import FREE, MILLION, Price
 
 if TYPE_CHECKING:
     from paddock.gateway.tracing import Tracer
@@ -40,6 +40,7 @@ class Bill(NamedTuple):
 
     Attributes:
         base, of: the deployment that serves it and what that was serving when this was made.
+        prompt_each, answer_each: what a token costs, about, in billionths of the currency.
     """
 
     base: Deployment
@@ -48,6 +49,8 @@ class Bill(NamedTuple):
     adapter: str
     deployment: str
     price: Price
+    prompt_each: float
+    answer_each: float
 
 
 class Accounts:
@@ -70,8 +73,8 @@ class Accounts:
         self._keyring = keyring
         self._prices = platform.prices
         self._bills: dict[Deployment, Bill] = {}
-        # By the key's id, as that version of the keyring has it; None of keys without limits.
-        self._plans: dict[str, Plan | None] = {}
+        # By the key's id, as that version of the keyring has it.
+        self._plans: dict[str, Plan] = {}
         self._version = 0
         self._limiter = Limiter(platform.ledger, identity, currency=platform.prices.currency)
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
@@ -108,12 +111,10 @@ class Accounts:
             BudgetSpent: what one of them may cost is spent.
             Unavailable: the ledger cannot be asked whether there is something left.
         """
-        who = request.key.id
-        known = self._version == self._keyring.version and who in self._plans and not request.job
-        plan = self._plans[who] if known else self._new_plan(request)
-        if plan is not None and plan.forgotten:
+        plan = self._plans.get(request.key.id) if self._version == self._keyring.version else None
+        if plan is None or plan.forgotten or request.job:
             plan = self._new_plan(request)
-        if plan is None:
+        if not plan.slices:
             return None
         # Everybody else would be kept from what a client asks for beyond what its model can.
         answer, most, cost = max_tokens, deployment.context_length, None
@@ -124,7 +125,8 @@ class Accounts:
         prompt, answer = prompt_tokens(len(request.body)), answer * answers
         if plan.budgets and max_tokens is not None:
             request.bill = bill = self._bill(deployment)
-            cost = bill.price.cost(prompt, 0, answer)
+            # Rounded up: what it really costs is exact, and no floats.
+            cost = int(prompt * bill.prompt_each + answer * bill.answer_each) + 1
         request.hold = hold = self._limiter.at_once(plan, prompt + answer, cost)
         if hold is None:
             return self._wait(request, plan, prompt + answer, cost)
@@ -136,13 +138,12 @@ class Accounts:
         request.hold = hold = await self._limiter.admit(plan, tokens, cost)
         request.paid = cost is not None and hold is not None and hold.reserved >= cost
 
-    def _new_plan(self, request: Request) -> Plan | None:
-        """What the request needs of limits; None if its key and its project have none."""
+    def _new_plan(self, request: Request) -> Plan:
+        """What the request needs of limits."""
         # The key may have changed since the request came.
         key = self.key(request.key.project, request.key.id)
         # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
-        found = self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=bool(request.job))
-        plan = found if found.slices else None
+        plan = self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=bool(request.job))
         if request.job:
             return plan
         if self._version != self._keyring.version or len(self._plans) >= _REMEMBERED:
@@ -205,7 +206,8 @@ class Accounts:
             price = self._prices.of(model, adapter)
             if len(self._bills) >= _REMEMBERED:
                 self._bills.clear()
-            bill = self._bills[deployment] = Bill(base, base.model, model, adapter, base.name, price)
+            each = price.prompt / MILLION, price.completion / MILLION
+            bill = self._bills[deployment] = Bill(base, base.model, model, adapter, base.name, price, *each)
         return bill
 
     def key(self, project: str, identity: str) -> Key:

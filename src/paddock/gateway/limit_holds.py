@@ -112,21 +112,21 @@ class LaneHold:
         if more <= 0:
             return
         self.reserved = cost
-        lane = self._lane
-        if not lane.given_back and lane.cost >= more:
-            lane.cost -= more
+        plan = self._lane.plan
+        if plan.lane is not None and plan.lane.cost >= more:
+            plan.lane.cost -= more
         else:
-            lane.limiter.spend(lane.plan, more)
+            self._lane.limiter.spend(plan, more)
 
     def reserve(self, cost: int) -> None:
         """See `Hold.reserve`."""
-        more, lane = cost - self.reserved, self._lane
+        more, plan = cost - self.reserved, self._lane.plan
         if more <= 0:
             return
-        if not lane.given_back and lane.cost >= more:
-            lane.cost -= more
-        elif lane.limiter.has(lane.plan, more):
-            lane.limiter.spend(lane.plan, more)
+        if plan.lane is not None and plan.lane.cost >= more:
+            plan.lane.cost -= more
+        elif self._lane.limiter.has(plan, more):
+            self._lane.limiter.spend(plan, more)
         else:
             return
         self.reserved = cost
@@ -138,21 +138,25 @@ class LaneHold:
         self._ended = True
         lane = self._lane
         if not lane.given_back:
-            lane.places += 1
             lane.tokens += self._tokens - tokens
-            lane.cost += self.reserved - cost
-            lane.unwritten += cost
-            if not lane.requests & _LEARNS:
-                lane.plan.learn(tokens, cost, answer)
-            if lane.limiter.waiting:
-                lane.plan.give_back()
-                lane.limiter.freed(lane.plan)
-            return
-        plan = lane.plan
-        lane.settle(self._tokens, tokens)
-        plan.end(self.reserved, cost)
-        plan.learn(tokens, cost, answer)
-        lane.limiter.freed(plan)
+        else:
+            lane.settle(self._tokens, tokens)
+            plan = lane.plan
+            if plan.lane is None:
+                plan.end(self.reserved, cost)
+                plan.learn(tokens, cost, answer)
+                lane.limiter.freed(plan)
+                return
+            # All but tokens is the same by the next lane.
+            lane = plan.lane
+        lane.places += 1
+        lane.cost += self.reserved - cost
+        lane.unwritten += cost
+        if not lane.requests & _LEARNS:
+            lane.plan.learn(tokens, cost, answer)
+        if lane.limiter.waiting:
+            lane.plan.give_back()
+            lane.limiter.freed(lane.plan)
 
     def headers(self) -> bytes:
         """See `Hold.headers`."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from paddock.gateway.limit_plans import Plan
     from paddock.gateway.limits import Limiter
 
-MOST = 512
-"""Requests that a lane is for."""
+MOST = 2048
+"""Requests that a lane is for: those under way when it gives way to the next one are settled one by one."""
 NEAR = 0.05
 """Seconds for which a lane is not worth it."""
 LEAST = 4

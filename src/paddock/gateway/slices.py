@@ -291,8 +291,9 @@ class LeaseSlice(Slice):
         if self.limit is None:
             return None
         spare = max(0, self.in_hand(now))
-        # Near the end nobody keeps what another one needs.
-        more = max(0, min(self._more(needed, now), self.room // 4))
+        # Near the end nobody keeps what another one needs. Where that is, the first look shows.
+        room = self.room if self.looked else self.limit
+        more = max(0, min(self._more(needed, now), room // 4))
         since = now - self.looked
         renews = since >= RENEW_SECONDS and not self.idle
         gives = since >= GIVE_SECONDS and (self._written or spare > 2 * more)
