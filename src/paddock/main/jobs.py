@@ -39,6 +39,7 @@ from paddock.services import adapter_files, files, job_blobs, tuned_files
 from paddock.services.batches import spec
 from paddock.services.finetunes import spec as finetunes
 from paddock.services.platform import Platform
+from paddock.services.usage import clearing
 from paddock.services.webhooks import outbox
 from paddock.settings import Settings
 
@@ -94,13 +95,14 @@ class Jobs:
     async def _sweep(self) -> None:
         """Clears away what nobody needs any more, now and then, until it is cancelled."""
         while True:
-            for part in (files, job_blobs, tuned_files, folders, adapter_files, outbox):
+            # What takes longest, and need not be done soon, comes last.
+            for part in (files, job_blobs, tuned_files, folders, adapter_files, outbox, clearing):
                 try:
                     await part.sweep(self._platform)
                 except PaddockError as error:
-                    log.warning("old files are not cleared away now: %s", error.message)
+                    log.warning("what is old is not cleared away now: %s", error.message)
                 except Exception:
-                    log.exception("clearing old files away failed; it is tried again")
+                    log.exception("clearing away what is old failed; it is tried again")
             await asyncio.sleep(SWEEP_SECONDS)
 
 
