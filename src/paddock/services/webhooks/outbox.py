@@ -19,6 +19,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from paddock.services.platform import Platform
+from paddock.services.snapshots import COMMANDED
 from paddock.services.webhooks import signatures
 from paddock.store.sessions import WriteSession
 from paddock.store.tables import DeploymentRow, JobRow
@@ -63,7 +64,9 @@ def tell_of_deployment(session: WriteSession, row: DeploymentRow, kind: str, now
     """In the transaction that changes it. What no webhook is for is passed over."""
     if kind in _DEPLOYMENTS:
         status = kind if kind == "deleted" else row.status
-        data = {"id": row.id, "name": row.name, "model": row.model, "status": status, "reason": row.reason}
+        # What engines say of the machine is for whoever runs it, as to the models of the command line.
+        reason = "" if row.origin == COMMANDED else row.reason
+        data = {"id": row.id, "name": row.name, "model": row.model, "status": status, "reason": reason}
         _tell(session, row.project, f"deployment.{kind}", data, now)
 
 
