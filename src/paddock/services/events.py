@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from paddock.schemas.own import Event
@@ -142,12 +142,6 @@ def lines_after(
     query = select(LogLineRow).where(LogLineRow.deployment_id == deployment_id, LogLineRow.id > last)
     for row in session.scalars(query.order_by(LogLineRow.id).limit(limit)):
         yield row.id, row.at, row.replica_id, row.text
-
-
-def last_line(session: Session, deployment_id: str) -> int:
-    """The id of a deployment's newest line; 0 if there is none."""
-    query = select(func.max(LogLineRow.id)).where(LogLineRow.deployment_id == deployment_id)
-    return session.scalar(query) or 0
 
 
 def _event(row: EventRow, origin: str | None) -> Event:
