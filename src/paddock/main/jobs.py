@@ -78,7 +78,12 @@ class Jobs:
         if can_train():
             kinds[finetunes.KIND] = FineTunes(platform, self._runner)
         self._worker = Worker(platform, presence, kinds, knows, platform.settings.jobs)
-        self._delivering = Delivering(platform)
+        self._delivering = delivering = Delivering(platform)
+        accounts.metrics.totals |= {
+            "webhook_attempts_delivered": lambda: delivering.delivered,
+            "webhook_attempts_failed": lambda: delivering.failed,
+            "webhook_messages_given_up": lambda: delivering.given_up,
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
