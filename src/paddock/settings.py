@@ -121,6 +121,12 @@ class Settings:
     fetch_timeout: float = _setting(
         300.0, "Seconds that a file may take to come which a caller names by its address.", least=1
     )
+    usage_days: int = _setting(
+        0,
+        "Days for which the ledger keeps the rows of single requests and of instances' intervals; 0 keeps"
+        " them for ever. Sums by the hour and by the day stay.",
+        most=36_500,
+    )
     log_level: str = _setting(
         "info", "Least severe level that is logged.", ("debug", "info", "warning", "error")
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from paddock.gateway.ledger import LedgerWriter
 from paddock.gateway.own.usage import seen_by
 from paddock.schemas.usage import Entry
 from paddock.services.keys import ADMIN, INFERENCE, MANAGE, Key
+from paddock.services.usage import clearing
 from paddock.services.usage.query import Question
 from tests.api.own import OwnApi, serving_own
 
@@ -134,6 +136,18 @@ class TestUsage:
         error = response.json()["error"]
         assert error["param"] == param
         assert said in error["message"]
+
+    async def test_of_an_hour_whose_rows_are_gone_there_is_the_whole(self, own: OwnApi) -> None:
+        settings = replace(own.platform.settings, usage_days=30)
+        await own.platform.ledger.flush()
+        await clearing.sweep(replace(own.platform, settings=settings))
+        response = await own.client.get("/api/v1/usage?start=2024-11-28T14:10:00Z&end=2024-12-01")
+        assert response.status_code == 400
+        error = response.json()["error"]
+        assert error["param"] == "start"
+        assert "must be 2024-11-28T14:00:00Z or 2024-11-28T15:00:00Z" in error["message"]
+        whole = (await own.client.get("/api/v1/usage?start=2024-11-28T14:00:00Z&end=2024-12-01")).json()
+        assert whole["total"]["requests"] == 3
 
 
 class TestSeenBy:

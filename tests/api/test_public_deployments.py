@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from paddock.schemas.own import CreateDeployment, Deployment
-from paddock.services import commanded, deployments, tuned_models
+from paddock.services import commanded, deployments, events, tuned_models
 from paddock.services.deployments import LOCAL
 from paddock.services.keys import ADMIN, INFERENCE
 from paddock.services.tuned_models import TunedModel
 from paddock.store.sessions import ChangeSession
+from paddock.store.tables import DeploymentRow
 from paddock.weights.facts import ModelFacts
 from tests.api.two_projects import TwoProjects, serving_two
 from tests.store.rows import add_deployment
@@ -143,6 +145,66 @@ class TestWhoSeesWhat:
             assert "hidden" not in one.text
             seen[who] = ["127.0.0.1:1" in one.text, "ours" in one.text]
         assert seen == {"reader": [False, True], "manager": [True, True], "stranger": [False, False]}
+
+    async def test_what_its_engines_say_is_for_admins(self, on: TwoProjects) -> None:
+        """In every dialect, in the events, and in what is told to those who ask the model."""
+        one = await public(on)
+        mine = await deployments.create(
+            on.platform, LOCAL, CreateDeployment.model_validate({"model": "foal", "name": "mine"})
+        )
+        secret = "could not start: no file /srv/secret/x.gguf"
+
+        def fail(session: ChangeSession) -> None:
+            for row in session.scalars(select(DeploymentRow)):
+                row.status, row.reason, row.log = "failed", secret, [f"llama-server --model {secret}"]
+                row.revision = session.revision
+                events.record(session, row, "failed", secret, 1.0)
+                events.record(session, row, "replica_failed", secret, 1.0, "rep-1")
+
+        await on.platform.change(fail)
+        paths = [
+            path.format(name=found.name, id=found.id)
+            for found in (one, mine)
+            for path in (
+                f"{OWN}/{{name}}",
+                "/api/v1/events?deployment={id}",
+                f"{ENDPOINTS}/{{name}}",
+                f"{INSTANCES}/{{id}}",
+            )
+        ]
+        lists = [OWN, "/api/v1/events", ENDPOINTS, f"{INSTANCES}/"]
+        _, admin = await on.key(LOCAL, ADMIN)
+        _, manager = await on.key(LOCAL)
+        _, reader = await on.key(LOCAL, INFERENCE)
+        tells = {}
+        for who, key in (("admin", admin), ("manager", manager), ("reader", reader)):
+            answers = [(await on.ask(key, "GET", path)).text for path in (*paths, *lists)]
+            tells[who] = [answer.count("/srv/secret") for answer in answers]
+        every = [2, 2, 2, 2]
+        assert tells["admin"] == [*every, *every, 4, 4, 4, 4]
+        # What is the project's own is for whoever may look at it.
+        assert tells["manager"] == tells["reader"] == [0, 0, 0, 0, *every, *every]
+        found = (await on.ask(manager, "GET", f"{OWN}/foal")).json()
+        assert (found["reason"], found["log"]) == ("a key with the scope admin sees why", [])
+        assert "/srv/secret" in (await on.ask(manager, "GET", f"{OWN}/mine")).json()["reason"]
+        stopped = await on.ask(admin, "POST", f"{OWN}/foal/stop")
+        assert stopped.status_code == 200
+        assert "on purpose" in (await on.ask(reader, "GET", f"{OWN}/foal")).json()["reason"]
+
+    async def test_who_asks_one_that_cannot_start_is_not_told_why(self, on: TwoProjects) -> None:
+        await public(on)
+
+        def fail(session: ChangeSession) -> None:
+            for row in session.scalars(select(DeploymentRow)):
+                row.status, row.reason, row.revision = "failed", "no file /srv/secret", session.revision
+
+        await on.platform.change(fail)
+        _, stranger = await on.key("shop")
+        body = {"model": "foal", "messages": [{"role": "user", "content": "hi"}]}
+        for method, path, asked in (("POST", "/v1/chat/completions", body), ("GET", "/readyz", None)):
+            answer = await on.ask(stranger, method, path, asked)
+            assert answer.status_code == 503
+            assert "it could not start: a key with the scope admin sees why" in answer.text
 
     async def test_the_mask_is_not_taken_for_a_password(self, on: TwoProjects) -> None:
         _, manager = await on.key("shop")

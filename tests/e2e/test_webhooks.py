@@ -60,6 +60,7 @@ class TestBatch:
                 batch = client.batches.create(input_file_id=file.id, endpoint=CHATS, completion_window="24h")
                 path = f"{HOOKS}/{made['id']}"
                 until(lambda: ask(first, "GET", path)["last_status"] == 500, SECONDS)
+                assert first.metric("paddock_webhook_attempts_total", outcome="failed") == 1
                 os.kill(first.process.pid, signal.SIGKILL)
             with serving(tmp_path, **OPEN):
                 until(lambda: len(receiver.received) == 2, 60.0)

@@ -65,8 +65,8 @@ async def claim(platform: Platform, now: float, room: Room = ROOM) -> list[Messa
     return await platform.store.write(lambda session: outbox.claim(session, now, room))
 
 
-async def settle(platform: Platform, message: Message, outcome: Outcome, now: float) -> None:
-    await platform.store.write(lambda session: outbox.settle(session, message, outcome, now))
+async def settle(platform: Platform, message: Message, outcome: Outcome, now: float) -> int:
+    return await platform.store.write(lambda session: outbox.settle(session, message, outcome, now))
 
 
 async def put(platform: Platform, target: str, count: int = 1, project: str = LOCAL, at: float = NOW) -> None:
@@ -81,10 +81,11 @@ async def put(platform: Platform, target: str, count: int = 1, project: str = LO
 
 
 @contextlib.asynccontextmanager
-async def delivering(platform: Platform) -> AsyncIterator[None]:
-    task = asyncio.create_task(Delivering(platform).run())
+async def delivering(platform: Platform) -> AsyncIterator[Delivering]:
+    made = Delivering(platform)
+    task = asyncio.create_task(made.run())
     try:
-        yield
+        yield made
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -189,7 +190,8 @@ class TestTries:
         for number, delay in enumerate((*DELAYS, None)):
             (message,) = await claim(platform, now)
             assert await claim(platform, now) == []
-            await settle(platform, message, Outcome(500, "it answered 500"), now)
+            given_up = await settle(platform, message, Outcome(500, "it answered 500"), now)
+            assert given_up == (delay is None)
             (row,) = await rows(platform)
             assert (row.attempts, row.status, row.error) == (number + 1, 500, "it answered 500")
             if delay is None:
@@ -221,7 +223,7 @@ class TestTries:
         assert await claim(platform, NOW + outbox.LEASE_SECONDS - 1) == []
         (second,) = await claim(platform, NOW + outbox.LEASE_SECONDS)
         assert (second.id, second.event_id, second.body) == (first.id, first.event_id, first.body)
-        await settle(platform, first, Outcome(500, "it answered 500"), NOW + 100)
+        assert await settle(platform, first, Outcome(410, "it answered 410"), NOW + 100) == 0
         assert (await rows(platform))[0].attempts == 0
         await settle(platform, second, Outcome(200), NOW + 100)
         assert (await rows(platform))[0].state == "delivered"
@@ -230,7 +232,7 @@ class TestTries:
         made = await hook(platform)
         await put(platform, made.id, 3)
         first, *_ = await claim(platform, NOW, Room(1, 1, 1))
-        await settle(platform, first, Outcome(410, "it answered 410"), NOW)
+        assert await settle(platform, first, Outcome(410, "it answered 410"), NOW) == 3
         found = await hooks.get(platform, LOCAL, made.id)
         assert (found.enabled, found.reason) == (False, "it answered 410 Gone")
         assert [one.state for one in found.deliveries] == ["failed"] * 3
@@ -445,19 +447,21 @@ class TestDelivering:
             async def are_there() -> bool:
                 return all(row.state == "delivered" for row in await rows(platform))
 
-            async with delivering(platform), delivering(platform):
+            async with delivering(platform) as one, delivering(platform) as other:
                 await until(are_there)
+        assert (one.delivered + other.delivered, one.failed + other.failed) == (12, 2)
+        assert one.given_up + other.given_up == 0
         ids = Counter(one.headers["webhook-id"] for one in receiver.received)
         assert len(ids) == 12
         assert ids.total() == 14
         assert {one.path for one in receiver.received} == {"/a?b=c"}
-        one = receiver.received[0]
-        at = int(one.headers["webhook-timestamp"])
+        got = receiver.received[0]
+        at = int(got.headers["webhook-timestamp"])
         assert abs(at - time.time()) < 60
-        expected = dict(signatures.headers(made.secret, one.headers["webhook-id"], at, one.body))
-        assert one.headers.items() >= expected.items()
-        assert one.headers["content-type"] == "application/json"
-        assert "authorization" not in one.headers
+        expected = dict(signatures.headers(made.secret, got.headers["webhook-id"], at, got.body))
+        assert got.headers.items() >= expected.items()
+        assert got.headers["content-type"] == "application/json"
+        assert "authorization" not in got.headers
 
     async def test_a_slow_receiver_holds_up_nobody(self, platform: Platform) -> None:
         with receiving(seconds=1.5) as slow, receiving() as quick:
@@ -470,6 +474,20 @@ class TestDelivering:
                 await came(quick)
                 assert time.monotonic() - began < 1.2
                 assert len(slow.received) == 8
+
+    async def test_what_is_given_up_is_counted(
+        self, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox, "DELAYS", (0.02,))
+        with receiving(500, 500) as receiver:
+            await put(platform, (await hook(platform, url=receiver.url)).id)
+
+            async def is_over() -> bool:
+                return doing.given_up == 1
+
+            async with delivering(platform) as doing:
+                await until(is_over)
+        assert (doing.delivered, doing.failed) == (0, 2)
 
     async def test_each_try_looks_where_it_goes(
         self, platform: Platform, store: Store, tmp_path: Path

@@ -23,10 +23,13 @@ from paddock.services.hardware import HardwareConfig
 Value = TypeVar("Value")
 Labels = TypeVar("Labels", bound=tuple[str, ...])
 TOTALS = {
+    "webhook_messages_given_up": "Messages to webhooks and callbacks that were tried in vain to the end.",
     "ledger_rows_written": "Requests that were written to the ledger.",
     "ledger_rows_dropped": "Requests that the ledger does not have, for its database failed for too long.",
 }
 """What other parts of a process count, by its name without prefix and suffix."""
+ATTEMPTS = ("delivered", "failed")
+"""What comes of tries to bring a message to a webhook; counted as `webhook_attempts_…`."""
 KINDS = {"batch": "batch", "ft": "fine_tune"}
 _PAID = ("ready", "draining", "ending")
 
@@ -45,6 +48,12 @@ def families(
     yield from _answered(counts, config.currency)
     yield from _now(counts, [one for one in deployments if not one.asleep])
     yield from _counted(census or Census(), config)
+    yield _counter(
+        "webhook_attempts",
+        "Tries to bring a message to a webhook or a callback.",
+        ["outcome"],
+        {(outcome,): counts.totals.get(f"webhook_attempts_{outcome}", 0) for outcome in ATTEMPTS},
+    )
     for name, doc in TOTALS.items():
         yield _counter(name, doc, [], {(): counts.totals.get(name, 0)})
 

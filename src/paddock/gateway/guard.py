@@ -1,14 +1,18 @@
-"""Who may change a deployment that all projects use."""
+"""Who may change a deployment that all projects use, and who sees what its engines say."""
 
 from __future__ import annotations
 
 from paddock.errors import Forbidden
 from paddock.gateway.http import Request
-from paddock.schemas.own import Deployment
+from paddock.schemas.own import Deployment, Event
 from paddock.services import deployments
 from paddock.services.keys import ADMIN, Key
 from paddock.services.platform import Platform
 from paddock.services.tuned_models import TunedModel
+
+WITHHELD = f"a key with the scope {ADMIN} sees why"
+_TELLING_NOTHING = ("created", "updated", "replica_ready")
+"""Events whose message comes from no engine."""
 
 
 async def changeable(platform: Platform, request: Request, name: str) -> Deployment:
@@ -37,6 +41,25 @@ async def changeable_model(platform: Platform, key: Key, model: TunedModel) -> N
 def may_change(key: Key, deployment: Deployment) -> bool:
     """What the command line names belongs to whoever runs the server."""
     return not deployment.public or ADMIN in key.scopes
+
+
+def shown(key: Key, deployment: Deployment) -> Deployment:
+    """The deployment as the caller may see it.
+
+    Why engines do not start is said in their own words, which name the machine's folders and what was called
+    there: those of one that is for all are for whoever may read their logs.
+    """
+    if may_change(key, deployment):
+        return deployment
+    tells = bool(deployment.reason) and deployment.status != "stopped"
+    return deployment.model_copy(update={"log": [], "reason": WITHHELD if tells else deployment.reason})
+
+
+def shown_event(key: Key, event: Event) -> Event:
+    """As `shown`."""
+    if not event.public or ADMIN in key.scopes or not event.message or event.kind in _TELLING_NOTHING:
+        return event
+    return event.model_copy(update={"message": WITHHELD})
 
 
 def require_change(key: Key, deployment: Deployment) -> None:

@@ -37,7 +37,8 @@ class Metrics(Collector):
 
     Attributes:
         shelf: where the other processes of this server lay down theirs; None if there are none.
-        totals: what other parts of this process have counted so far, by its name in `families.TOTALS`.
+        totals: what other parts of this process have counted so far, by its name: see `families.TOTALS`
+            and `ATTEMPTS`.
     """
 
     def __init__(

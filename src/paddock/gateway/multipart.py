@@ -67,7 +67,7 @@ class Part:
         """A plain field's value.
 
         Raises:
-            InvalidRequest: it is not UTF-8, or a file.
+            InvalidRequest: it is not UTF-8, has a NUL, or is a file.
             As `pieces`.
         """
         if self.filename is not None:
@@ -75,6 +75,10 @@ class Part:
                 f"form field {self.name[:40]!r} must be a plain field, not a file", param=self.name[:40]
             )
         value = b"".join([piece async for piece in self.pieces()])
+        if b"\0" in value:
+            raise InvalidRequest(
+                f"form field {self.name[:40]!r} must not have a NUL character", param=self.name[:40]
+            )
         try:
             return value.decode()
         except UnicodeDecodeError:

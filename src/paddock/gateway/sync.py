@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from paddock.errors import PaddockError, StartupError
 from paddock.gateway.adapters import Adapters
 from paddock.gateway.callbacks import callback
+from paddock.gateway.guard import WITHHELD
 from paddock.gateway.keyring import ChangedKeys, Keyring, changed_keys
 from paddock.inference.deployment import Deployment, Replica
 from paddock.inference.pace import Pace
@@ -21,6 +22,7 @@ from paddock.inference.routing import Directory, Routes
 from paddock.inference.turns import Turns
 from paddock.inference.upstream import Upstream
 from paddock.services import gateways
+from paddock.services.exposure import is_personal
 from paddock.services.platform import Platform
 from paddock.services.serving import Served, ServedReplica, changed_since
 
@@ -55,6 +57,7 @@ class Sync:
         self._known: dict[str, Deployment] = {}
         self._identity = identity
         self._processes = processes
+        self._tells = is_personal(platform.settings)
         self._seen = -1
         self._live: dict[str, Deployment] = {}
         self._used: dict[str, float] = {}
@@ -149,6 +152,7 @@ class Sync:
             deployment.model = served.model
             self._add(routes, deployment)
         _describe(deployment, served, self._processes)
+        deployment.problem = _problem(served, tells=self._tells or not served.public)
         if served.callback != (deployment.callback is not None):
             tell = callback(self._platform, served.project, served.id)
             deployment.callback = tell if served.callback else None
@@ -269,16 +273,20 @@ def _describe(deployment: Deployment, served: Served, processes: int) -> None:
     deployment.stopped = served.wanted != "serve"
     deployment.wakes = not deployment.stopped and (served.status != "failed" or served.proved)
     deployment.asleep = served.status == "asleep"
-    deployment.problem = _problem(served)
 
 
-def _problem(served: Served) -> str:
+def _problem(served: Served, *, tells: bool) -> str:
+    """Why it does not answer.
+
+    Args:
+        tells: whether whoever asks it may know what its engines say: see `guard.shown`.
+    """
     if served.wanted == "stop":
         return "it was stopped; start it again to use it"
     if served.wanted == "delete":
         return "it is being deleted"
     if served.status == "failed":
-        return f"it could not start: {served.reason}"
+        return f"it could not start: {served.reason if tells else WITHHELD}"
     if served.status == "asleep":
         return "it is asleep and did not wake in time"
-    return served.reason or "it is still starting"
+    return (served.reason if tells else "") or "it is still starting"

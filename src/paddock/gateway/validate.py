@@ -11,6 +11,9 @@ from paddock.errors import InvalidRequest
 
 Body = TypeVar("Body")
 
+_NUL = b"\\u0000"
+"""JSON has no other way to write one."""
+
 # Of a union pydantic reports each branch; a person wants one sentence for the field.
 _UNIONS = {
     "content": 'a string or a list of parts like {"type": "text", "text": "..."}',
@@ -40,19 +43,32 @@ _BOUNDS = {
 
 
 def parse(adapter: TypeAdapter[Any], body: bytes) -> dict[str, Any]:
-    """The body as a dictionary without its null fields.
+    """The body as a dictionary without its null fields; texts may have any characters.
 
     Raises:
         InvalidRequest: the body is not JSON, or a field is missing, of a wrong type or out of range.
     """
-    fields: dict[str, Any] = parse_whole(adapter, body)
+    fields: dict[str, Any] = parse_unkept(adapter, body)
     if None in fields.values():
         return {name: value for name, value in fields.items() if value is not None}
     return fields
 
 
 def parse_whole(adapter: TypeAdapter[Body], body: bytes) -> Body:
-    """The body as what the adapter makes of it, where null is not the same as not given.
+    """The body as what the adapter makes of it, where null is not the same as not given, for what is kept in
+    the store.
+
+    Raises:
+        InvalidRequest: as `parse`, or there is a NUL in it, for which PostgreSQL has no place.
+    """
+    found = parse_unkept(adapter, body)
+    if _NUL in body:
+        _refuse_nul(json.loads(body), [])
+    return found
+
+
+def parse_unkept(adapter: TypeAdapter[Body], body: bytes) -> Body:
+    """As `parse_whole`, for what goes to an engine or nowhere: texts may have any characters.
 
     Raises:
         InvalidRequest: as `parse`.
@@ -61,6 +77,30 @@ def parse_whole(adapter: TypeAdapter[Body], body: bytes) -> Body:
         return adapter.validate_json(body)
     except ValidationError as error:
         raise _explain(error, adapter) from None
+
+
+def _refuse_nul(value: Any, location: list[int | str]) -> None:
+    """
+    Raises:
+        InvalidRequest: a text of the JSON value, or a name in it, has a NUL.
+    """
+    if isinstance(value, str) and "\0" in value:
+        raise _has_nul(location, "")
+    if isinstance(value, dict):
+        for name, within in value.items():
+            if "\0" in name:
+                raise _has_nul(location, "names with ")
+            _refuse_nul(within, [*location, name])
+    elif isinstance(value, list):
+        for index, within in enumerate(value):
+            _refuse_nul(within, [*location, index])
+
+
+def _has_nul(location: list[int | str], what: str) -> InvalidRequest:
+    name = _dotted(location)
+    return InvalidRequest(
+        f"{name or 'the body'} must not have {what}a NUL character (\\u0000)", param=name or None
+    )
 
 
 def _explain(error: ValidationError, adapter: TypeAdapter[Any]) -> InvalidRequest:

@@ -39,6 +39,7 @@ from paddock.services import adapter_files, files, job_blobs, tuned_files
 from paddock.services.batches import spec
 from paddock.services.finetunes import spec as finetunes
 from paddock.services.platform import Platform
+from paddock.services.usage import clearing
 from paddock.services.webhooks import outbox
 from paddock.settings import Settings
 
@@ -77,7 +78,12 @@ class Jobs:
         if can_train():
             kinds[finetunes.KIND] = FineTunes(platform, self._runner)
         self._worker = Worker(platform, presence, kinds, knows, platform.settings.jobs)
-        self._delivering = Delivering(platform)
+        self._delivering = delivering = Delivering(platform)
+        accounts.metrics.totals |= {
+            "webhook_attempts_delivered": lambda: delivering.delivered,
+            "webhook_attempts_failed": lambda: delivering.failed,
+            "webhook_messages_given_up": lambda: delivering.given_up,
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -94,13 +100,14 @@ class Jobs:
     async def _sweep(self) -> None:
         """Clears away what nobody needs any more, now and then, until it is cancelled."""
         while True:
-            for part in (files, job_blobs, tuned_files, folders, adapter_files, outbox):
+            # What takes longest, and need not be done soon, comes last.
+            for part in (files, job_blobs, tuned_files, folders, adapter_files, outbox, clearing):
                 try:
                     await part.sweep(self._platform)
                 except PaddockError as error:
-                    log.warning("old files are not cleared away now: %s", error.message)
+                    log.warning("what is old is not cleared away now: %s", error.message)
                 except Exception:
-                    log.exception("clearing old files away failed; it is tried again")
+                    log.exception("clearing away what is old failed; it is tried again")
             await asyncio.sleep(SWEEP_SECONDS)
 
 

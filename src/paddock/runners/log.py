@@ -60,15 +60,14 @@ class ProcessLog:
         end = data.rfind(b"\n") + 1
         if end == 0 and len(data) == KEPT_BYTES:
             end = len(data)  # a line without an end must not stop the reader for ever
-        lines = data[:end].decode("utf-8", "replace").splitlines()
-        return lines, begin + end
+        return _text(data[:end]).splitlines(), begin + end
 
     def tail(self, lines: int) -> list[str]:
         """The last lines that are not empty."""
         try:
             with self.path.open("rb") as stream:
                 stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL_BYTES))
-                text = stream.read().decode("utf-8", "replace")
+                text = _text(stream.read())
         except OSError:
             return []
         return [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
@@ -94,3 +93,8 @@ def forget_old_logs(folder: Path, in_use: Collection[Path], keep: int = KEPT_FIL
         files = [(file.stat().st_mtime, file) for file in folder.glob("*.log*") if file not in in_use]
         for _, file in sorted(files, reverse=True)[keep:]:
             file.unlink(missing_ok=True)
+
+
+def _text(data: bytes) -> str:
+    # A store for text has no place for a NUL.
+    return data.decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -114,6 +114,7 @@ class Event(_Wire):
     job: str = Field(default="", description="The id of the job that it happened to.")
     message: str
     data: dict[str, Any] = Field(default_factory=dict, description="The same in numbers.")
+    public: bool = Field(default=False, exclude=True, description="Whether its deployment is.")
 
 
 class CreateDeployment(_Wire):

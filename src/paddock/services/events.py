@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from paddock.schemas.own import Event
+from paddock.services.snapshots import COMMANDED
 from paddock.services.webhooks import outbox
 from paddock.store.sessions import ChangeSession, WriteSession
 from paddock.store.tables import DeploymentRow, EventRow, JobRow, LogLineRow
@@ -86,7 +87,7 @@ def after(
 ) -> list[Event]:
     """Those that came after the event `last`, the oldest first."""
     query = _of(project, deployment_id, job_id).where(EventRow.id > last)
-    return [_event(row) for row in session.scalars(query.order_by(EventRow.id).limit(limit))]
+    return [_event(*row) for row in session.execute(query.order_by(EventRow.id).limit(limit))]
 
 
 def latest(
@@ -99,12 +100,13 @@ def latest(
 ) -> list[Event]:
     """The newest ones, the oldest of them first."""
     query = _of(project, deployment_id, job_id)
-    rows = list(session.scalars(query.order_by(EventRow.id.desc()).limit(limit)))
-    return [_event(row) for row in reversed(rows)]
+    rows = list(session.execute(query.order_by(EventRow.id.desc()).limit(limit)))
+    return [_event(*row) for row in reversed(rows)]
 
 
-def _of(project: str, deployment_id: str | None, job_id: str | None) -> Select[EventRow]:
-    query = select(EventRow).where(EventRow.project == project)
+def _of(project: str, deployment_id: str | None, job_id: str | None) -> Select[EventRow, str | None]:
+    query = select(EventRow, DeploymentRow.origin).where(EventRow.project == project)
+    query = query.outerjoin(DeploymentRow, DeploymentRow.id == EventRow.deployment_id)
     if deployment_id is not None:
         query = query.where(EventRow.deployment_id == deployment_id)
     if job_id is not None:
@@ -142,13 +144,7 @@ def lines_after(
         yield row.id, row.at, row.replica_id, row.text
 
 
-def last_line(session: Session, deployment_id: str) -> int:
-    """The id of a deployment's newest line; 0 if there is none."""
-    query = select(func.max(LogLineRow.id)).where(LogLineRow.deployment_id == deployment_id)
-    return session.scalar(query) or 0
-
-
-def _event(row: EventRow) -> Event:
+def _event(row: EventRow, origin: str | None) -> Event:
     return Event(
         id=row.id,
         at=row.at,
@@ -159,4 +155,5 @@ def _event(row: EventRow) -> Event:
         job=row.job_id,
         message=row.message,
         data=row.data,
+        public=origin == COMMANDED,
     )

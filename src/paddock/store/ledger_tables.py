@@ -105,7 +105,7 @@ class SpentRow(LedgerBase):
 
 class InstanceRow(LedgerBase):
     """A begun billing interval of a replica. Written once, by `services.usage.record.record_instances`, which
-    keeps the sums; never changed.
+    keeps the sums; never changed. That it is there keeps the interval from being counted again.
 
     Attributes:
         start, end: of the interval.
@@ -127,6 +127,22 @@ class InstanceRow(LedgerBase):
     hardware_type: Mapped[str]
     billing_interval: Mapped[str]
     cost: Mapped[int]
+
+
+class KeptRow(LedgerBase):
+    """From when on all rows of a table are kept; of what was before, some may be gone: see
+    `services.usage.clearing`.
+
+    Attributes:
+        name: the table's.
+        since: the begin of an hour, in seconds since 1970.
+    """
+
+    __tablename__ = "usage_kept"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[int]
 
 
 class LimitWindowRow(LedgerBase):

@@ -29,7 +29,7 @@ class Chain:
 
 
 STORE = Chain("store", "paddock:store/migrations", "0006", "alembic_version", 7_237_283)
-LEDGER = Chain("ledger", "paddock:store/ledger_migrations", "0002", "ledger_version", 7_237_284)
+LEDGER = Chain("ledger", "paddock:store/ledger_migrations", "0003", "ledger_version", 7_237_284)
 
 
 def to_head(engine: Engine, chain: Chain) -> None:

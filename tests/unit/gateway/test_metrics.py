@@ -189,6 +189,7 @@ class TestShelf:
         for name, metrics in (("one", first), ("two", second)):
             metrics.shelf = Shelf(tmp_path, name)
             metrics.totals["ledger_rows_written"] = lambda: 5
+            metrics.totals["webhook_attempts_failed"] = lambda: 3
             metrics.observe(record(prompt_tokens=7, cost=NANO), 0.1)
             metrics._census = CENSUS
         served[0].in_flight = 2
@@ -197,6 +198,8 @@ class TestShelf:
         assert found["paddock_prompt_tokens_total{model=foal}"] == 14
         assert found["paddock_cost_total{currency=USD,model=foal}"] == 2
         assert found["paddock_ledger_rows_written_total{}"] == 10
+        assert found["paddock_webhook_attempts_total{outcome=failed}"] == 6
+        assert found["paddock_webhook_attempts_total{outcome=delivered}"] == 0
         assert found["paddock_requests_in_flight{model=foal}"] == 4
         assert found["paddock_replicas_ready{model=foal}"] == 1
         assert found["paddock_replicas{model=foal,state=ready}"] == 2

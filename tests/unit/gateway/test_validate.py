@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from paddock.errors import InvalidRequest
-from paddock.gateway.validate import parse
+from paddock.gateway.validate import parse, parse_whole
 from paddock.schemas.openai import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
 
 ADAPTERS: dict[str, tuple[TypeAdapter[Any], dict[str, Any]]] = {
@@ -155,6 +155,35 @@ class TestFields:
     def test_unknown_fields_are_kept(self) -> None:
         adapter, body = ADAPTERS["chat"]
         assert parse(adapter, json.dumps({**body, "future": {"a": [1]}}).encode())["future"] == {"a": [1]}
+
+
+class TestNul:
+    """What is kept may go to PostgreSQL, which takes none."""
+
+    KEPT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+    @pytest.mark.parametrize(
+        ("body", "param", "said"),
+        [
+            ({"name": "a\0b"}, "name", "name must not have a NUL"),
+            ({"labels": {"k": ["x", "\0"]}}, "labels.k.1", "labels.k.1 must not"),
+            ({"labels": {"k\0": "x"}}, "labels", "labels must not have names with a NUL"),
+            ({"\0": 1}, None, "the body must not have names with a NUL"),
+        ],
+    )
+    def test_what_is_kept_has_none(self, body: Any, param: str | None, said: str) -> None:
+        with pytest.raises(InvalidRequest) as error:
+            parse_whole(self.KEPT, json.dumps(body).encode())
+        assert error.value.param == param
+        assert said in error.value.message
+
+    def test_what_only_looks_like_one(self) -> None:
+        assert parse_whole(self.KEPT, rb'{"name": "\\u0000"}') == {"name": r"\u0000"}
+
+    def test_prompts_may_have_some(self) -> None:
+        for kind, field in (("text", "prompt"), ("chat", "user")):
+            adapter, body = ADAPTERS[kind]
+            assert parse(adapter, json.dumps({**body, field: "a\0b"}).encode())[field] == "a\0b"
 
 
 class TestBodies:

@@ -39,6 +39,11 @@ class TestRead:
         lines, offset = log.read(0)
         assert (lines, offset) == (["x" * 10], 10)
 
+    def test_nothing_that_a_store_cannot_keep(self, log: ProcessLog) -> None:
+        append(log, "a\0b\n")
+        assert log.read(0) == (["a\ufffdb"], 4)
+        assert log.tail(1) == ["a\ufffdb"]
+
     def test_a_file_that_is_gone(self, log: ProcessLog) -> None:
         log.path.unlink()
         assert log.read(7) == ([], 7)

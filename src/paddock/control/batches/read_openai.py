@@ -100,7 +100,8 @@ class _Rows:
 
     def _body_fault(self, body: JSON) -> Fault | None:
         model = body.get("model")
-        if not isinstance(model, str) or not model:
+        # No model is called so, and PostgreSQL cannot even keep what was asked for.
+        if not isinstance(model, str) or not model or "\0" in model:
             return _wrong(body, "model", "the name of a model", "body.")
         if self.model is None:
             self.model = model

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from paddock.control.looking import keep_looking
@@ -26,9 +27,15 @@ IN_ALL, OF_PROJECT, OF_TARGET = 256, 16, 8
 
 
 class Delivering:
-    """Several processes may do this at once: each message is taken up by one of them."""
+    """Several processes may do this at once: each message is taken up by one of them.
+
+    Attributes:
+        delivered, failed: tries of this process so far that brought a message, and that did not.
+        given_up: messages that will not be tried again, though nobody disabled or deleted what they were for.
+    """
 
     def __init__(self, platform: Platform) -> None:
+        self.delivered = self.failed = self.given_up = 0
         self._store = platform.store
         self._private = platform.settings.allow_private_urls
         self._busy: Counter[tuple[str, str]] = Counter()
@@ -68,8 +75,12 @@ class Delivering:
         try:
             outcome = await sending.send(pool, message, private=self._private)
             if outcome.error:
+                self.failed += 1
                 log.info("%s for %s was not delivered: %s", message.event_id, message.target, outcome.error)
-            await self._store.write(lambda session: outbox.settle(session, message, outcome, time.time()))
+            else:
+                self.delivered += 1
+            settle = partial(outbox.settle, message=message, outcome=outcome, now=time.time())
+            self.given_up += await self._store.write(settle)
         except PaddockError as error:
             # Its lease runs out, and it is sent again.
             log.error("what became of %s cannot be noted: %s", message.event_id, error.message)

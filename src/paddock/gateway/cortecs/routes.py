@@ -13,6 +13,7 @@ from paddock.gateway.cortecs import models, tokens, verbs
 from paddock.gateway.cortecs.errors import error_body, own_fields
 from paddock.gateway.cortecs.hardware import hardware_type
 from paddock.gateway.cortecs.instances import instance
+from paddock.gateway.guard import shown
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.keyring import Keyring
 from paddock.gateway.validate import parse_whole
@@ -117,7 +118,8 @@ def _hardware(platform: Platform) -> list[Route]:
 
 def _instances(platform: Platform) -> list[Route]:
     def show(request: Request, deployment: Deployment) -> Response:
-        return _answer(InstanceResponse(instance=instance(deployment, _address(platform, request))))
+        seen = shown(request.key, deployment)
+        return _answer(InstanceResponse(instance=instance(seen, _address(platform, request))))
 
     async def start(request: Request) -> Response:
         return show(request, await verbs.start(platform, request.key, _parse(_START, request)))
@@ -154,7 +156,8 @@ def _instances(platform: Platform) -> list[Route]:
 
 def _all(platform: Platform) -> list[Route]:
     async def list_all(request: Request) -> Response:
-        found, address = await verbs.list_all(platform, request.project), _address(platform, request)
+        every, address = await verbs.list_all(platform, request.project), _address(platform, request)
+        found = [shown(request.key, one) for one in every]
         # Ten thousand of them would keep everybody else waiting.
         return await in_thread(
             lambda: _answer(InstancesResponse(instances=[instance(one, address) for one in found]))

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from paddock.errors import InvalidRequest
 from paddock.gateway.keyring import TOKEN_SECONDS, Keyring
-from paddock.gateway.validate import parse_whole
+from paddock.gateway.validate import parse_unkept
 from paddock.schemas.cortecs import TokenRequest, TokenResponse
 
 TOKEN_REQUEST: TypeAdapter[TokenRequest] = TypeAdapter(TokenRequest)
@@ -28,7 +28,7 @@ def issue(keyring: Keyring, headers: Mapping[bytes, bytes], body: bytes) -> Toke
         InvalidRequest: another grant type, or something is missing.
         Unauthorized: they are not a key's id and its secret, or the key does not work any more.
     """
-    asked = parse_whole(TOKEN_REQUEST, _as_json(headers, body))
+    asked = parse_unkept(TOKEN_REQUEST, _as_json(headers, body))
     name, secret = _basic(headers.get(b"authorization", b""))
     given = {"client_id": asked.client_id or name, "client_secret": asked.client_secret or secret}
     for field, value in given.items():

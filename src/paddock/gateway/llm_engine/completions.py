@@ -21,7 +21,7 @@ from paddock.gateway.llm_engine.errors import own_fields
 from paddock.gateway.llm_engine.outputs import Events, output
 from paddock.gateway.metered import metered_translator, new_meter
 from paddock.gateway.sse import HEADERS
-from paddock.gateway.validate import parse_whole
+from paddock.gateway.validate import parse_unkept
 from paddock.inference import relay
 from paddock.inference.relay import EngineRefused, StreamOutcome
 from paddock.inference.routing import Deployment, Routes
@@ -63,7 +63,7 @@ async def complete(request: Request, routes: Routes) -> Response:
     Raises:
         PaddockError: the request cannot be answered.
     """
-    body = parse_whole(SYNC, request.body)
+    body = parse_unkept(SYNC, request.body)
     deployment, planned = await _plan(request, body, routes, stream=False)
     try:
         answer = await whole.answer(request, deployment, planned, chat=False)
@@ -85,7 +85,7 @@ async def stream(request: Request, routes: Routes) -> None:
     Raises:
         PaddockError: the request cannot be answered, and nothing was sent.
     """
-    body = parse_whole(STREAM, request.body)
+    body = parse_unkept(STREAM, request.body)
     deployment, planned = await _plan(request, body, routes, stream=True)
     request.record.streamed = True
     events = Events(request.id, body.max_new_tokens, with_tokens=bool(body.return_token_log_probs))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from paddock.errors import Conflict, InvalidRequest, ModelNotFound, NotFound
-from paddock.gateway.guard import changeable, changeable_model
+from paddock.gateway.guard import changeable, changeable_model, shown
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.llm_engine import adapters as fine_tuned
 from paddock.gateway.llm_engine.bodies import read_create, read_update
@@ -116,13 +116,13 @@ async def list_all(request: Request, platform: Platform) -> Response:
     def show(one: Deployment) -> JSON:
         return _shown(request, one, types, load)
 
-    def shown(one: Deployment | Adapter) -> JSON:
+    def show_either(one: Deployment | Adapter) -> JSON:
         if isinstance(one, Deployment):
             return show(one)
         return fine_tuned.endpoint(one, fine_tuned.base_of(one, every), show)
 
     def render() -> Response:
-        return _answer({"model_endpoints": [shown(one) for one in found]})
+        return _answer({"model_endpoints": [show_either(one) for one in found]})
 
     # Thousands of them must not hold up the requests that are relayed meanwhile.
     return await in_thread(render)
@@ -221,7 +221,7 @@ async def _surroundings(platform: Platform) -> tuple[dict[str, HardwareType], Ga
 def _shown(request: Request, deployment: Deployment, types: dict[str, HardwareType], load: Gateways) -> JSON:
     key = request.key
     return endpoint(
-        deployment,
+        shown(key, deployment),
         types,
         _queued(deployment, load),
         own=deployment.project == key.project,

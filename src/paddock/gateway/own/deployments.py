@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from paddock.errors import InvalidRequest, NotFound, PaddockError
 from paddock.gateway.app import Route
-from paddock.gateway.guard import changeable
+from paddock.gateway.guard import changeable, shown
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.query import number
 from paddock.gateway.validate import parse_whole
@@ -41,8 +41,9 @@ def routes(platform: Platform) -> list[Route]:
             )
         except NotFound as error:
             raise InvalidRequest(f"after: {error.message}; begin again without it", param="after") from None
-        await _price(platform, page.deployments)
-        body = {"data": page.deployments, "next": page.next}
+        found = [shown(request.key, one) for one in page.deployments]
+        await _price(platform, found)
+        body = {"data": found, "next": page.next}
         return Response(_PAGE.dump_json(body))
 
     async def create(request: Request) -> Response:
@@ -53,9 +54,8 @@ def routes(platform: Platform) -> list[Route]:
         return await _answer(platform, made, status=201)
 
     async def get(request: Request) -> Response:
-        return await _answer(
-            platform, await deployments.get(platform, request.project, request.params["name"])
-        )
+        found = await deployments.get(platform, request.project, request.params["name"])
+        return await _answer(platform, shown(request.key, found))
 
     async def update(request: Request) -> Response:
         asked = _with_defaults(parse_whole(_UPDATE, request.body))

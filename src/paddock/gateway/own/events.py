@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from paddock.gateway.app import Route
+from paddock.gateway.guard import shown_event
 from paddock.gateway.http import Request, Response, query_values
 from paddock.gateway.own.follow import Read, event, follow, resume_from, wants_stream
 from paddock.gateway.query import number
 from paddock.schemas.own import Event
 from paddock.services import deployments, events, jobs
+from paddock.services.keys import Key
 from paddock.services.platform import Platform
 from paddock.store.sessions import ReadSession
 
@@ -45,7 +47,7 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
         job_id = None
         if "job" in values:
             job_id = (await jobs.get(platform, request.project, values["job"])).id
-        wanted = _Wanted(platform, request.project, deployment_id, job_id)
+        wanted = _Wanted(platform, request.key, deployment_id, job_id)
         if wants_stream(request, values):
             if last is None:
                 newest = await platform.store.read(
@@ -63,10 +65,10 @@ def routes(platform: Platform, ending: Callable[[], bool]) -> list[Route]:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Whose events; None for those of all."""
+    """What the key sees of whose events; None for those of all."""
 
     platform: Platform
-    project: str
+    key: Key
     deployment_id: str | None
     job_id: str | None
 
@@ -76,10 +78,10 @@ class _Wanted:
         def work(session: ReadSession) -> list[Event]:
             of = {"deployment_id": self.deployment_id, "job_id": self.job_id}
             if last is None:
-                return events.latest(session, self.project, **of, limit=limit)
-            return events.after(session, self.project, last, **of, limit=limit)
+                return events.latest(session, self.key.project, **of, limit=limit)
+            return events.after(session, self.key.project, last, **of, limit=limit)
 
-        return await self.platform.store.read(work)
+        return [shown_event(self.key, one) for one in await self.platform.store.read(work)]
 
 
 def _reading(wanted: _Wanted, last: int) -> Read:

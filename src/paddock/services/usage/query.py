@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session
 
 from paddock.errors import InvalidRequest
-from paddock.services.usage.record import DAY, GROUPS, HOUR, MEASURES
+from paddock.services.usage.record import DAY, GROUPS, HOUR, MEASURES, kept_since
 from paddock.store.ledger_tables import InstanceRow, RequestRow, SumRow
 
 _TIMES = ("day", "hour")
@@ -67,11 +67,14 @@ class Piece(NamedTuple):
 def query(session: Session, question: Question) -> Answer:
     """
     Raises:
-        InvalidRequest: there are more groups than anybody reads.
+        InvalidRequest: there are more groups than anybody reads, or an edge lies within an hour of which only
+            the sums are kept.
     """
     found: dict[tuple[str, ...], list[int]] = {}
     fields = len(question.group_by)
-    for piece in pieces(question.start, question.end, days="hour" not in question.group_by):
+    parts = list(pieces(question.start, question.end, days="hour" not in question.group_by))
+    _require_rows(parts, kept_since(session, RequestRow))
+    for piece in parts:
         for statement in _statements(piece, question):
             for row in session.execute(statement):
                 measures = [int(value or 0) for value in row[fields:]]
@@ -112,6 +115,20 @@ def pieces(start: float, end: float, *, days: bool) -> Iterator[Piece]:
     yield from (Piece(*part) for part in parts if part[1] < part[2])
     if last < end:
         yield Piece(0, last, end)
+
+
+def _require_rows(parts: Sequence[Piece], kept: int) -> None:
+    """Of intervals' rows none is gone that is as new as the rows of requests that are kept."""
+    for piece in parts:
+        if not piece.span and piece.start < kept:
+            hour = int(piece.start) // HOUR * HOUR
+            name = "end" if piece.start == hour else "start"
+            before, after = _moment("hour", hour), _moment("hour", hour + HOUR)
+            raise InvalidRequest(
+                f"{name} lies within an hour of which only the sum is kept: it must be {before} or {after}."
+                f" From {_moment('hour', kept)} on any moment will do",
+                param=name,
+            )
 
 
 def _statements(piece: Piece, question: Question) -> list[Select[Any]]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from paddock.schemas.usage import Entry
 from paddock.store.bulk import insert_rows
 from paddock.store.database import WriteSession
-from paddock.store.ledger_tables import BatchRow, InstanceRow, RequestRow, SpentRow, SumRow
+from paddock.store.ledger_tables import BatchRow, InstanceRow, KeptRow, RequestRow, SpentRow, SumRow
 
 HOUR, DAY = 3600, 86_400
 GROUPS = ("project", "key", "model", "adapter", "deployment", "outcome")
@@ -86,6 +86,9 @@ def record(session: WriteSession, batch: Batch, entries: Sequence[Entry]) -> Cos
 
 def record_instances(session: WriteSession, intervals: Sequence[Interval]) -> int:
     """Writes those that are not there yet, by replica and start. Returns how many."""
+    # Of what is older it cannot be told any more what was there: all of it was.
+    kept = kept_since(session, InstanceRow)
+    intervals = [one for one in intervals if one.start >= kept]
     if not intervals:
         return 0
     written = set(insert_rows(session, InstanceRow.__table__, Interval._fields, intervals, _UNLESS_THERE))
@@ -112,6 +115,11 @@ def spent(session: Session, subject: str, period: str) -> int:
     """
     found = select(SpentRow.cost).where(SpentRow.subject == subject, SpentRow.period == period)
     return session.scalar(found) or 0
+
+
+def kept_since(session: Session, table: type[RequestRow] | type[InstanceRow]) -> int:
+    """The begin of the hour from which on all rows of the table are there; 0 if none were ever deleted."""
+    return session.scalar(select(KeptRow.since).where(KeptRow.name == table.__tablename__)) or 0
 
 
 @functools.lru_cache(64)

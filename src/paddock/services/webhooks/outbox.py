@@ -19,6 +19,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from paddock.services.platform import Platform
+from paddock.services.snapshots import COMMANDED
 from paddock.services.webhooks import signatures
 from paddock.store.sessions import WriteSession
 from paddock.store.tables import DeploymentRow, JobRow
@@ -63,7 +64,9 @@ def tell_of_deployment(session: WriteSession, row: DeploymentRow, kind: str, now
     """In the transaction that changes it. What no webhook is for is passed over."""
     if kind in _DEPLOYMENTS:
         status = kind if kind == "deleted" else row.status
-        data = {"id": row.id, "name": row.name, "model": row.model, "status": status, "reason": row.reason}
+        # What engines say of the machine is for whoever runs it, as to the models of the command line.
+        reason = "" if row.origin == COMMANDED else row.reason
+        data = {"id": row.id, "name": row.name, "model": row.model, "status": status, "reason": reason}
         _tell(session, row.project, f"deployment.{kind}", data, now)
 
 
@@ -177,26 +180,33 @@ def claim(session: WriteSession, now: float, room: Room) -> list[Message]:
     return found
 
 
-def settle(session: WriteSession, message: Message, outcome: Outcome, now: float) -> None:
-    """Notes what came of a try. Does nothing if somebody else has taken it up meanwhile, or it is gone."""
+def settle(session: WriteSession, message: Message, outcome: Outcome, now: float) -> int:
+    """Notes what came of a try. Does nothing if somebody else has taken it up meanwhile, or it is gone.
+
+    Returns:
+        How many messages are given up for it.
+    """
     row = session.get(DeliveryRow, message.id, with_for_update=True)
     if row is None or row.fence != message.fence or row.finished_at is not None:
-        return
+        return 0
+    given_up = 0
     row.attempts += 1
     row.status, row.error = outcome.status, outcome.error
     if not outcome.error:
         _finish(session, row, "delivered", now)
     elif row.attempts > len(DELAYS) or outcome.status == GONE:
         _finish(session, row, "failed", now)
+        given_up = 1
     else:
         row.next_at = now + DELAYS[row.attempts - 1]
     hook = session.get(WebhookRow, row.target, with_for_update=True)
     if hook is None:
-        return
+        return given_up
     note(hook, outcome, now)
     if outcome.status == GONE and hook.enabled:
         hook.enabled, hook.reason = False, "it answered 410 Gone"
-        drop(session, hook.id, "the webhook was disabled", now)
+        given_up += drop(session, hook.id, "the webhook was disabled", now)
+    return given_up
 
 
 def note(hook: WebhookRow, outcome: Outcome, now: float) -> None:
@@ -205,10 +215,11 @@ def note(hook: WebhookRow, outcome: Outcome, now: float) -> None:
     hook.failing_since = (hook.failing_since or now) if outcome.error else None
 
 
-def drop(session: WriteSession, target: str, why: str, now: float) -> None:
-    """Gives up all that waits for it."""
+def drop(session: WriteSession, target: str, why: str, now: float) -> int:
+    """Gives up all that waits for it. Returns how many messages that is."""
     waiting = update(DeliveryRow).where(DeliveryRow.finished_at.is_(None), DeliveryRow.target == target)
-    session.execute(waiting.values(state="failed", error=why, finished_at=now))
+    given_up = session.execute(waiting.values(state="failed", error=why, finished_at=now))
+    return int(given_up.rowcount)  # type: ignore[attr-defined]
 
 
 async def sweep(platform: Platform) -> None:

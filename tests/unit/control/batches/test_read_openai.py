@@ -69,6 +69,7 @@ class TestRead:
             (row(body="hi"), "invalid_value", "body", 'body must be an object, not "hi"'),
             (row(body={}), "missing_required_parameter", "body.model", "body.model is required"),
             (row(body={"model": ""}), "invalid_value", "body.model", "must be the name of a model"),
+            (row(body={"model": "a\0"}), "invalid_value", "body.model", "must be the name of a model"),
             (row(body={"model": "b"}), "mismatched_model", "body.model", 'model "b" is not "foal"'),
             (row(body={"model": "foal", "stream": True}), "invalid_value", "body.stream", "no streams"),
         ],
