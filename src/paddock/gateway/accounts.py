@@ -100,16 +100,16 @@ class Accounts:
     def admit(
         self, request: Request, deployment: Deployment, max_tokens: int | None, answers: int
     ) -> Coroutine[Any, Any, None] | None:
-        """Lets the request through to its model: nearly always at once, else what it waits for is returned.
+        """Lets the request through to its model, nearly always at once.
 
         Args:
             max_tokens: that each answer may have; None if it does not say.
             answers: how many there are to be.
 
-        Raises: what is returned raises
-            RateLimited: a limit of its key or project is reached.
-            BudgetSpent: what one of them may cost is spent.
-            Unavailable: the ledger cannot be asked whether there is something left.
+        Returns:
+            None if it is through; else what is to be awaited before it is. That raises `RateLimited` if a
+            limit of its key or project is reached, `BudgetSpent` if what one of them may cost is spent, and
+            `Unavailable` if the ledger cannot be asked whether there is something left.
         """
         plan = self._plans.get(request.key.id) if self._version == self._keyring.version else None
         if plan is None or plan.forgotten or request.job:
@@ -223,7 +223,7 @@ async def admit(request: Request, deployment: Deployment, max_tokens: int | None
 
     Raises:
         Forbidden: it is a row of a batch whose key is not for that model.
-        And as `Accounts.admit`.
+        As what `Accounts.admit` returns.
     """
     record = request.record
     record.model = deployment.name
