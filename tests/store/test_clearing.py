@@ -61,7 +61,8 @@ class TestRequests:
         assert await moments(ledger, RequestRow.at) == new
         assert await ask(ledger, 0, TODAY + DAY, "day", "key") == before
         assert (await ask(ledger, OLD, OLD + HOUR)).total[0] == 50
-        assert await ledger.read(lambda session: spent(session, "key:key-1", "total")) == 53_000
+        found = await ledger.read(lambda session: spent(session, ["key:key-1"], ["total"]))
+        assert found["key:key-1", "total"] == 53_000
         assert (await ask(ledger, NOW - 6, NOW - 1)).total[0] == 1
 
     async def test_parts_of_hours_without_rows_are_refused(self, platform: Platform) -> None:

@@ -163,11 +163,8 @@ class TestMeter:
             await meter.look(READY + 61)
         assert await written(platform) == minutes("foal", 2)
         subjects = ("deployment:dep-foal", "key:key-1", "project:local")
-        for subject in subjects:
-            cost = await platform.ledger.read(
-                lambda session, subject=subject: spent(session, subject, "total")
-            )
-            assert cost == NANO // 50
+        found = await platform.ledger.read(lambda session: spent(session, subjects, ["total"]))
+        assert found == {(subject, "total"): NANO // 50 for subject in subjects}
 
     async def test_a_ledger_that_fails_is_tried_again(
         self, platform: Platform, monkeypatch: pytest.MonkeyPatch

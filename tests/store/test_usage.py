@@ -234,8 +234,9 @@ class TestRecord:
             ("project:local", "2026-12"): 2_000,
             ("key:", "total"): 0,
         }
-        for (subject, period), cost in expected.items():
-            assert await ledger.read(lambda session: spent(session, subject, period)) == cost  # noqa: B023
+        subjects, periods = ({of[number] for of in expected} for number in (0, 1))
+        found = await ledger.read(lambda session: spent(session, subjects, periods))
+        assert {of: found[of] for of in expected} == expected
 
 
 class TestInstances:
@@ -247,8 +248,9 @@ class TestInstances:
         assert await ledger.write(lambda session: record_instances(session, again)) == 0
         answer = await ask(ledger, Question(("deployment", "outcome", "adapter")))
         assert answer.groups == [(("foal", "", ""), [0, 0, 0, 0, 2_000, 240])]
-        assert await ledger.read(lambda session: spent(session, "deployment:dep-1", "total")) == 2_000
-        assert await ledger.read(lambda session: spent(session, "project:local", "2026-10")) == 2_000
+        subjects, periods = ("deployment:dep-1", "project:local"), ("total", "2026-10")
+        found = await ledger.read(lambda session: spent(session, subjects, periods))
+        assert (found["deployment:dep-1", "total"], found["project:local", "2026-10"]) == (2_000, 2_000)
         rows = await ledger.read(
             lambda session: session.scalar(select(func.count()).select_from(InstanceRow))
         )

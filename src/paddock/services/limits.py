@@ -11,11 +11,12 @@ by itself when the process does not renew it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import Select, bindparam, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from paddock.services.usage.record import periods, spent
@@ -33,6 +34,30 @@ TICKS = 600
 _ADD = "ON CONFLICT (subject, kind, tick) DO UPDATE SET taken = limit_windows.taken + excluded.taken"
 _SET = (
     "ON CONFLICT (subject, kind, holder) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at"
+)
+# Made once: to put such a statement together takes longer than to execute it.
+_SUBJECTS = bindparam("subjects", expanding=True)
+_IN_WINDOW = LimitWindowRow.tick > bindparam("oldest"), LimitWindowRow.tick < bindparam("end")
+_COUNTS = (
+    select(LimitWindowRow.subject, LimitWindowRow.kind, func.sum(LimitWindowRow.taken))
+    .where(LimitWindowRow.subject.in_(_SUBJECTS), *_IN_WINDOW)
+    .group_by(LimitWindowRow.subject, LimitWindowRow.kind)
+)
+_TICKS = (
+    select(LimitWindowRow.tick, LimitWindowRow.taken)
+    .where(
+        LimitWindowRow.subject == bindparam("subject"), LimitWindowRow.kind == bindparam("kind"), *_IN_WINDOW
+    )
+    .order_by(LimitWindowRow.tick)
+)
+_OTHERS = (
+    select(LimitLeaseRow.subject, LimitLeaseRow.kind, func.sum(LimitLeaseRow.held))
+    .where(
+        LimitLeaseRow.subject.in_(_SUBJECTS),
+        LimitLeaseRow.holder != bindparam("holder"),
+        LimitLeaseRow.expires_at > bindparam("now"),
+    )
+    .group_by(LimitLeaseRow.subject, LimitLeaseRow.kind)
 )
 _LOCK = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(one, 6)) FROM unnest(CAST(:subjects AS text[])) one"
@@ -145,17 +170,8 @@ def exchange(
         subjects = sorted({one.subject for one in takes} | {one.subject for one in leases})
         session.execute(_LOCK, {"subjects": subjects})
     tick = window.tick(now)
-    _add(session, [(one, at, -count) for one in takes for at, count in one.back])
-    _add(session, [(one, tick, one.late) for one in takes if one.late])
-    taken = [_take(session, one, tick, window) for one in takes]
-    _add(session, [(one, tick, found.got) for one, found in zip(takes, taken, strict=True) if found.got])
-    leased = [_lease(session, holder, one, now) for one in leases]
-    rows = [
-        (one.subject, one.kind, holder, found.held, now + LEASE_SECONDS)
-        for one, found in zip(leases, leased, strict=True)
-    ]
-    columns = ("subject", "kind", "holder", "held", "expires_at")
-    insert_rows(session, LimitLeaseRow.__table__, columns, sorted(rows), _SET)
+    taken = _take(session, takes, tick, tick - window.ticks_back) if takes else []
+    leased = _lease(session, holder, leases, now) if leases else []
     return taken, leased
 
 
@@ -184,45 +200,66 @@ def clear(session: WriteSession, now: float, window: Window) -> None:
     session.execute(delete(LimitLeaseRow).where(LimitLeaseRow.expires_at < now - LEASE_SECONDS))
 
 
-def _add(session: WriteSession, changes: Sequence[tuple[Take, int, int]]) -> None:
+def _take(session: WriteSession, takes: Sequence[Take], tick: int, oldest: int) -> list[Taken]:
+    """
+    Args:
+        oldest: the last tick of which nothing counts any more.
+    """
+    # A clock that was set back does not shut everybody out until it is there again.
+    ticks = {"oldest": oldest, "end": tick + TICKS}
+    counts = _sums(session, _COUNTS, takes, ticks)
+    changes: Counter[tuple[str, str, int]] = Counter()  # by subject, kind and tick
+    for one in takes:
+        changes[one.subject, one.kind, tick] += one.late
+        for at, count in one.back:
+            changes[one.subject, one.kind, at] -= count
+    for (subject, kind, at), count in changes.items():
+        if oldest < at < tick + TICKS:
+            counts[subject, kind] += count
+    taken = []
+    for one in takes:
+        room = one.limit - counts[one.subject, one.kind]
+        got = max(0, min(one.wanted + _plenty(one.more, room - one.wanted), room))
+        changes[one.subject, one.kind, tick] += got
+        taken.append(Taken(tick, got, room - got, []))
     # In one order in every process, as the rows are locked in it.
-    rows = sorted((one.subject, one.kind, tick, count) for one, tick, count in changes)
+    rows = sorted((*of, count) for of, count in changes.items() if count)
     insert_rows(session, LimitWindowRow.__table__, ("subject", "kind", "tick", "taken"), rows, _ADD)
+    for number, (one, found) in enumerate(zip(takes, taken, strict=True)):
+        if found.got < one.wanted:
+            of = {"subject": one.subject, "kind": one.kind, **ticks}
+            leaves = [(at, count) for at, count in session.execute(_TICKS, of)]
+            taken[number] = found._replace(rows=leaves)
+    return taken
 
 
-def _take(session: Session, one: Take, tick: int, window: Window) -> Taken:
-    oldest = tick - window.ticks_back
-    counts = (
-        LimitWindowRow.subject == one.subject,
-        LimitWindowRow.kind == one.kind,
-        LimitWindowRow.tick > oldest,
-        # A clock that was set back does not shut everybody out until it is there again.
-        LimitWindowRow.tick < tick + TICKS,
+def _lease(session: WriteSession, holder: str, leases: Sequence[Lease], now: float) -> list[Leased]:
+    others = _sums(session, _OTHERS, leases, {"holder": holder, "now": now})
+    names = dict(zip(("total", "month", "day"), periods(int(now)), strict=True))
+    budgets = [one.subject for one in leases if one.kind == BUDGET]
+    costs = spent(session, budgets, names.values()) if budgets else Counter[tuple[str, str]]()
+    leased = []
+    for one in leases:
+        gone = costs[one.subject, names[one.period]] if one.kind == BUDGET else 0
+        top = one.limit - gone - others[one.subject, one.kind]
+        wanted = one.base + one.wanted
+        held = max(one.base, min(wanted + _plenty(one.more, top - wanted), top))
+        leased.append(Leased(held, top - held, gone))
+    rows = sorted(
+        (one.subject, one.kind, holder, found.held, now + LEASE_SECONDS)
+        for one, found in zip(leases, leased, strict=True)
     )
-    room = one.limit - int(session.scalar(select(func.sum(LimitWindowRow.taken)).where(*counts)) or 0)
-    got = max(0, min(one.wanted + _plenty(one.more, room - one.wanted), room))
-    rows: list[tuple[int, int]] = []
-    if got < one.wanted:
-        found = select(LimitWindowRow.tick, LimitWindowRow.taken).where(*counts)
-        rows = [(at, count) for at, count in session.execute(found.order_by(LimitWindowRow.tick))]
-    return Taken(tick, got, room - got, rows)
+    columns = ("subject", "kind", "holder", "held", "expires_at")
+    insert_rows(session, LimitLeaseRow.__table__, columns, rows, _SET)
+    return leased
 
 
-def _lease(session: Session, holder: str, one: Lease, now: float) -> Leased:
-    others = select(func.sum(LimitLeaseRow.held)).where(
-        LimitLeaseRow.subject == one.subject,
-        LimitLeaseRow.kind == one.kind,
-        LimitLeaseRow.holder != holder,
-        LimitLeaseRow.expires_at > now,
-    )
-    gone = 0
-    if one.kind == BUDGET:
-        total, month, day = periods(int(now))
-        gone = spent(session, one.subject, {"total": total, "month": month, "day": day}[one.period])
-    top = one.limit - gone - int(session.scalar(others) or 0)
-    wanted = one.base + one.wanted
-    held = max(one.base, min(wanted + _plenty(one.more, top - wanted), top))
-    return Leased(held, top - held, gone)
+def _sums(
+    session: Session, statement: Select[str, str, int], of: Iterable[Take | Lease], values: Mapping[str, Any]
+) -> Counter[tuple[str, str]]:
+    """What the statement adds up, by subject and kind."""
+    found = session.execute(statement, {"subjects": list({one.subject for one in of}), **values})
+    return Counter({(subject, kind): int(count) for subject, kind, count in found})
 
 
 def _plenty(more: int, left: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.orm import Session
 
-_SIZES = (512, 64, 8, 1)
+_SIZES = (512, 64, 16, 4, 1)
 """Rows in one of SQLite's statements; few sizes, so that the driver keeps them prepared."""
 _MOST_VALUES = 32_766
 """In one of SQLite's statements."""

@@ -14,8 +14,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from paddock.schemas.limits import NANO
-from paddock.services.usage.record import TOTAL, Interval
-from paddock.store.ledger_tables import InstanceRow, SpentRow
+from paddock.services.usage.record import TOTAL, Interval, spent
+from paddock.store.ledger_tables import InstanceRow
 from paddock.store.tables import DeploymentRow, HardwareLeaseRow, ReplicaRow
 
 SECONDS = {"per_minute": 60.0, "per_hour": 3600.0}
@@ -151,7 +151,5 @@ def written(session: Session, replica_ids: Collection[str]) -> dict[str, tuple[f
 def costs(session: Session, deployment_ids: Sequence[str]) -> dict[str, int]:
     """What all replicas of each deployment cost so far, in billionths; of those that cost anything."""
     subjects = [f"deployment:{identity}" for identity in deployment_ids]
-    query = select(SpentRow.subject, SpentRow.cost).where(
-        SpentRow.subject.in_(subjects), SpentRow.period == TOTAL
-    )
-    return {subject.partition(":")[2]: int(cost) for subject, cost in session.execute(query)}
+    found = spent(session, subjects, [TOTAL])
+    return {subject.partition(":")[2]: cost for (subject, _), cost in found.items()}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.orm import Session
 
 from paddock.schemas.usage import Entry
@@ -25,6 +26,10 @@ _ADD = (
     + ", ".join(f"{name} = usage_sums.{name} + excluded.{name}" for name in MEASURES)
 )  # fmt: skip
 _SPEND = "ON CONFLICT (subject, period) DO UPDATE SET cost = usage_spent.cost + excluded.cost"
+_SPENT = select(SpentRow.subject, SpentRow.period, SpentRow.cost).where(
+    SpentRow.subject.in_(bindparam("subjects", expanding=True)),
+    SpentRow.period.in_(bindparam("periods", expanding=True)),
+)
 _UNLESS_THERE = 'ON CONFLICT DO NOTHING RETURNING "replica_id", "start"'
 # In words that both databases know: to import what SQLAlchemy has for each takes a tenth of a second.
 _ADVANCE = text(
@@ -107,14 +112,17 @@ def record_instances(session: WriteSession, intervals: Sequence[Interval]) -> in
     return len(written)
 
 
-def spent(session: Session, subject: str, period: str) -> int:
-    """What a `key:ID`, a `project:NAME` or the instances of a `deployment:ID` cost so far, in billionths.
+def spent(session: Session, subjects: Iterable[str], in_periods: Iterable[str]) -> Counter[tuple[str, str]]:
+    """What each subject cost so far in each period, in billionths: a `key:ID`, a `project:NAME`, or the
+    instances of a `deployment:ID`.
 
     Args:
-        period: `total`, a month `2026-11` or a day `2026-11-28` of UTC; a deployment has the total only.
+        in_periods: `total`, months `2026-11` and days `2026-11-28` of UTC; a deployment has the total only.
     """
-    found = select(SpentRow.cost).where(SpentRow.subject == subject, SpentRow.period == period)
-    return session.scalar(found) or 0
+    values = {"subjects": [*subjects], "periods": [*in_periods]}
+    return Counter(
+        {(subject, period): int(cost) for subject, period, cost in session.execute(_SPENT, values)}
+    )
 
 
 def kept_since(session: Session, table: type[RequestRow] | type[InstanceRow]) -> int:
