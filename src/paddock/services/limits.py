@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, select, text
+from sqlalchemy import BindParameter, Select, bindparam, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from paddock.services.usage.record import periods, spent
@@ -36,7 +36,7 @@ _SET = (
     "ON CONFLICT (subject, kind, holder) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at"
 )
 # Made once: to put such a statement together takes longer than to execute it.
-_SUBJECTS = bindparam("subjects", expanding=True)
+_SUBJECTS: BindParameter[str] = bindparam("subjects", expanding=True)
 _IN_WINDOW = LimitWindowRow.tick > bindparam("oldest"), LimitWindowRow.tick < bindparam("end")
 _COUNTS = (
     select(LimitWindowRow.subject, LimitWindowRow.kind, func.sum(LimitWindowRow.taken))
