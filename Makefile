@@ -1,6 +1,8 @@
 # The commands of the house. `make run` and `make test` work on a bare machine with Python 3.11 and make.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+# That run the tests: each has a PostgreSQL of its own and a gigabyte of libraries.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -20,7 +22,7 @@ run: $(VENV)/base.stamp  ## Install what serving needs and serve the bundled mod
 install: $(VENV)/all.stamp  ## Install what serving, training and the tests need into .venv
 
 test: lint  ## Check everything: lint, types, import rules and all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 lint: $(VENV)/all.stamp  ## Style, types, import rules, generated code
 	$(BIN)/ruff check .

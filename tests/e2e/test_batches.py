@@ -137,7 +137,7 @@ class TestOpenAI:
 
 class TestKilled:
     def test_the_server(self, tmp_path: Path) -> None:
-        count = 1500
+        count = 1000
         with serving(tmp_path) as first:
             client = client_of(first)
             batch = begin(client, b"".join(line(number) for number in range(count)))
@@ -153,7 +153,7 @@ class TestKilled:
             assert ids == [f"row-{number}" for number in range(count)]
 
     def test_one_of_two_workers(self, tmp_path: Path, postgresql: PostgreSql) -> None:
-        count = 1000
+        count = 600
         place = ("--database-url", postgresql.empty(), "--data-dir", str(tmp_path / "data"))
         with serving(tmp_path, *place[:2], "--jobs", "0") as server:
             client = client_of(server)

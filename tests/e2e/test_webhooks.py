@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,13 +158,17 @@ class TestCallbacks:
             self.check_second_version(server, receiver)
             assert receiver.received[0].path == "/done"
             assert receiver.received[0].headers["authorization"] == "Basic dTpw"
-            before = len(receiver.received)
-            prompt = {"model": "foal", "prompt": "A", "max_tokens": 2}
-            ask(server, "POST", "/v1/completions", prompt)
+            assert self.is_answered_unheard(server, receiver, "paddock/foal")
             ask(server, "PUT", f"{ENDPOINTS}/pony", {"post_inference_hooks": []})
-            ask(server, "POST", "/v1/completions", {**prompt, "model": "pony"})
+            # Who answers requests sees a change a moment later.
+            until(lambda: self.is_answered_unheard(server, receiver, "pony"), SECONDS)
             ask(server, "DELETE", f"{ENDPOINTS}/pony")
-            assert len(receiver.received) == before
+
+    def is_answered_unheard(self, server: Server, receiver: Receiver, model: str) -> bool:
+        before = len(receiver.received)
+        ask(server, "POST", "/v1/completions", {"model": model, "prompt": "A", "max_tokens": 2})
+        time.sleep(0.3)
+        return len(receiver.received) == before
 
     def check_first_version(self, server: Server, receiver: Receiver) -> None:
         asked = {"prompt": "The capital of France is", "max_new_tokens": 6, "temperature": 0}
