@@ -1,6 +1,6 @@
 """What keys, limits and the ledger cost the gateway, beside the same gateway without them.
 
-`python -m bench.accounting [--quick] [--rounds 7]`.
+`python -m bench.accounting [--quick] [--rounds 9]`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,25 +22,28 @@ from bench.servers import Server
 
 OFF, LEDGER, ON = "relay only", "ledger", "keys, limits, ledger"
 LEAST = 0.9
+TURNS = 2
 HOW = (
-    f"{relayed.WHAT}. `{OFF}` is the gateway without a store, keys and ledger; `{LEDGER}` is `paddock serve`;"
-    f" `{ON}` is `paddock serve --require-keys`, with prices, and with limits of every kind (requests and"
-    " tokens per minute, concurrent requests, budget) for the key and for its project, none of which is"
-    " reached. Ratios are medians of the rounds' ratios."
+    f"{relayed.WHAT}. All are started anew in each round: one and the same server is up to a tenth faster or"
+    f" slower by where its memory happens to lie. `{OFF}` is the gateway without a store, keys and ledger;"
+    f" `{LEDGER}` is `paddock serve`; `{ON}` is `paddock serve --require-keys`, with prices, and with limits"
+    " of every kind (requests and tokens per minute, concurrent requests, budget) for the key and for its"
+    " project, none of which is reached. Ratios are medians of the rounds' ratios."
 )
 
 
 @dataclass
 class Contestant:
-    """
+    """Of one round.
+
     Attributes:
         key: that wrk sends.
         reads: a key that may read the usage; empty where none is needed, None where there is no ledger.
         lengths: bytes of an answer of each kind.
         answered: whole answers so far.
         most: as many more may have been under way at the ends of loads, each with a row.
-        rates: answers a second, by kind, of each round.
-        cpu: microseconds that the server's processes used for an answer, likewise.
+        counts, seconds, cpu: of each kind, answers that count for its rate, how long it was loaded, and the
+            seconds of CPU time that the server's processes used meanwhile.
     """
 
     server: Server
@@ -48,6 +52,15 @@ class Contestant:
     lengths: Mapping[str, int]
     answered: int = 2
     most: int = 0
+    counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+
+
+@dataclass
+class Figures:
+    """Of one contestant in all rounds, by kind: answers a second, and microseconds of CPU time an answer."""
+
     rates: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     cpu: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
@@ -55,25 +68,30 @@ class Contestant:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=8, help="of each load")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=2, help="of each load")
     arguments = parser.parse_args()
-    rounds, seconds = (1, 2.0) if arguments.quick else (arguments.rounds, arguments.seconds)
+    rounds, seconds = (1, 1.0) if arguments.quick else (arguments.rounds, arguments.seconds)
     servers.end_on_sigterm()
     machine.raise_file_limit()
     machine.use_cores(CORES)
     report.header("Keys, limits and the ledger beside none", HOW)
-    with _all() as (engine, contestants_, folder):
-        _load(engine, contestants_, folder, rounds, seconds)
-        wanted = _show(contestants_)
-        report.targets(wanted + _rows(contestants_))
+    figures = {name: Figures() for name in (OFF, LEDGER, ON)}
+    off = Counter[str]()
+    with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name, contestants.stub(Path(name)) as engine:
+        for turn in range(rounds):
+            folder = Path(name) / f"round-{turn}"
+            folder.mkdir()
+            with _all(engine, folder) as them:
+                _load(engine, them, folder, turn, seconds)
+                _note(them, figures)
+                off.update(_rows(them))
+    report.targets(_show(figures) + [report.Target(what, rows, 0, True) for what, rows in off.items()])
 
 
 @contextlib.contextmanager
-def _all() -> Iterator[tuple[Server, list[Contestant], Path]]:
+def _all(engine: Server, folder: Path) -> Iterator[list[Contestant]]:
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paddock-bench-")))
-        engine = stack.enter_context(contestants.stub(folder))
         key, reader = _keys(folder / "data")
         bare = stack.enter_context(contestants.bare(engine.url, folder))
         plain = stack.enter_context(contestants.paddock(engine.url, folder, name=LEDGER))
@@ -86,12 +104,11 @@ def _all() -> Iterator[tuple[Server, list[Contestant], Path]]:
                 env={"PADDOCK_DATA_DIR": str(folder / "data")},
             )
         )
-        them = [
+        yield [
             _contestant(bare, load.NO_KEY, None),
             _contestant(plain, load.NO_KEY, load.NO_KEY),
             _contestant(full, key.secret, reader.secret),
         ]
-        yield engine, them, folder
 
 
 def _keys(data: Path) -> tuple[ApiKey, ApiKey]:
@@ -105,58 +122,70 @@ def _contestant(server: Server, key: str, reads: str | None) -> Contestant:
     return Contestant(server, key, reads, relayed.answer_lengths(server, key))
 
 
-def _load(engine: Server, them: list[Contestant], folder: Path, rounds: int, seconds: float) -> None:
-    for turn in range(rounds + 1):  # the first one warms up
-        for kind in KINDS:
-            contestants.coalesce(engine, relayed.chunks_at_once(kind))
-            for one in overhead.rotated(them, turn):
+def _load(engine: Server, them: list[Contestant], folder: Path, turn: int, seconds: float) -> None:
+    for kind in KINDS:
+        contestants.coalesce(engine, relayed.chunks_at_once(kind))
+        for again in range(TURNS + 1):  # the first one warms up
+            for one in overhead.rotated(them, turn + again):
                 began = processes.cpu_seconds(one.server)
-                seen = load.run(relayed.measured(one.server, kind, one.key), folder, seconds if turn else 2)
+                seen = load.run(relayed.measured(one.server, kind, one.key), folder, seconds if again else 1)
                 processes.settle(one.server)
-                used = processes.cpu_seconds(one.server) - began
                 length = one.lengths[kind]
                 relayed.check(one.server, kind, seen, length)
                 one.answered += seen.answers
                 one.most += relayed.CONNECTIONS
-                rate = seen.rate(length)
-                if turn:
-                    one.rates[kind].append(rate)
-                    one.cpu[kind].append(1e6 * used / (rate * seen.seconds))
-                    print(f"(round {turn}: {one.server.name} {kind} {rate:,.0f}/s)", file=sys.stderr)
+                if again:
+                    one.counts[kind] += seen.rate(length) * seen.seconds
+                    one.seconds[kind] += seen.seconds
+                    one.cpu[kind] += processes.cpu_seconds(one.server) - began
 
 
-def _show(them: list[Contestant]) -> list[report.Target]:
+def _note(them: list[Contestant], figures: Mapping[str, Figures]) -> None:
+    for one in them:
+        noted = figures[one.server.name]
+        for kind in KINDS:
+            noted.rates[kind].append(one.counts[kind] / one.seconds[kind])
+            noted.cpu[kind].append(1e6 * one.cpu[kind] / one.counts[kind])
+        rates = ", ".join(f"{kind} {noted.rates[kind][-1]:,.0f}/s" for kind in KINDS)
+        print(f"({one.server.name}: {rates})", file=sys.stderr)
+
+
+def _show(figures: Mapping[str, Figures]) -> list[report.Target]:
     for what in ("answers/s", "µs of CPU an answer"):
         shown = []
-        for one in them:
-            of_kind = one.rates if what == "answers/s" else one.cpu
-            shown.append(
-                [one.server.name, *(report.number(statistics.median(of_kind[kind])) for kind in KINDS)]
-            )
+        for name, noted in figures.items():
+            of_kind = noted.rates if what == "answers/s" else noted.cpu
+            shown.append([name, *(report.number(statistics.median(of_kind[kind])) for kind in KINDS)])
         report.table([what, *KINDS], shown)
-    bare, ledger, full = them
-    with_ledger = [f"{kind} {_ratio(ledger, bare, kind):.3f}" for kind in KINDS]
-    print(f"({LEDGER} / {OFF}: {', '.join(with_ledger)})\n")
-    return [report.Target(f"{kind}: {ON} / {OFF}", _ratio(full, bare, kind), LEAST) for kind in KINDS]
+    for name in (LEDGER, ON):
+        said = []
+        for kind in KINDS:
+            ratios = sorted(_ratios(figures, name, kind))
+            said.append(f"{kind} {statistics.median(ratios):.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+        print(f"{name} / {OFF}: {', '.join(said)}.")
+    print()
+    return [
+        report.Target(f"{kind}: {ON} / {OFF}", statistics.median(_ratios(figures, ON, kind)), LEAST)
+        for kind in KINDS
+    ]
 
 
-def _ratio(one: Contestant, other: Contestant, kind: str) -> float:
+def _ratios(figures: Mapping[str, Figures], name: str, kind: str) -> list[float]:
     """Short neighbours in time share what else the machine does."""
-    return statistics.median(a / b for a, b in zip(one.rates[kind], other.rates[kind], strict=True))
+    pairs = zip(figures[name].rates[kind], figures[OFF].rates[kind], strict=True)
+    return [one / other for one, other in pairs]
 
 
-def _rows(them: list[Contestant]) -> list[report.Target]:
-    """Whether the ledger has a row for each answer, and for no others than those wrk left under way."""
-    wrong = []
+def _rows(them: list[Contestant]) -> dict[str, int]:
+    """How many answers have no row in the ledger, or rows no answer but those that wrk left under way."""
+    found = {}
     for one in them:
         if one.reads is None:
             continue
-        found = books.said(one.server.port, one.reads)["total"].requests
-        print(f"{one.server.name}: {one.answered:,} answers seen, {found:,} rows in the ledger.")
-        off = max(one.answered - found, found - one.answered - one.most, 0)
-        wrong.append(report.Target(f"{one.server.name}: rows that lack, or are nobody's", off, 0, True))
-    print()
-    return wrong
+        rows = books.said(one.server.port, one.reads)["total"].requests
+        off = max(one.answered - rows, rows - one.answered - one.most, 0)
+        found[f"{one.server.name}: rows that lack, or are nobody's"] = off
+    return found
 
 
 if __name__ == "__main__":
