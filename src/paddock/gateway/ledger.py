@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from paddock.errors import PaddockError
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Values
 from paddock.services.usage.record import Batch, Costs, record
 from paddock.store.ledger import Ledger
 
@@ -47,9 +47,9 @@ class LedgerWriter:
         self._ledger = ledger
         self._on_written = on_written
         self._most_kept = most_kept
-        self._entries: list[Entry] = []
-        self.add: Callable[[Entry], None] = self._entries.append
-        self._batches: deque[tuple[Batch, list[Entry]]] = deque()
+        self._entries: list[Values] = []
+        self.add: Callable[[Values], None] = self._entries.append
+        self._batches: deque[tuple[Batch, list[Values]]] = deque()
         self._writer = secrets.token_hex(8)
         self._numbers = 0
         self._lock = asyncio.Lock()
@@ -99,11 +99,11 @@ class LedgerWriter:
         except (PaddockError, SQLAlchemyError) as error:
             log.error("the ledger lost %d entries: %s", self.waiting, _reason(error))
 
-    def _append(self, entries: list[Entry]) -> None:
+    def _append(self, entries: list[Values]) -> None:
         self._numbers += 1
         self._batches.append((Batch(self._writer, self._numbers), entries))
 
-    async def _write(self, batch: Batch, entries: list[Entry]) -> None:
+    async def _write(self, batch: Batch, entries: list[Values]) -> None:
         """A batch stays the first until it is known to be written. Who was interrupted, or has heard nothing
         of its commit, writes it under the same number again, which counts it once.
         """
@@ -118,7 +118,7 @@ class LedgerWriter:
         self.written += len(entries)
         self._on_written(costs)
 
-    def _part(self, entries: list[Entry], error: Exception) -> None:
+    def _part(self, entries: list[Values], error: Exception) -> None:
         """Looks for the entry that no ledger takes: two halves are tried, with numbers of their own."""
         if len(entries) == 1:
             self.dropped += 1

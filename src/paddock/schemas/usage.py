@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+Values = tuple[
+    str, float, str, str, str, str, str, str, str, int, bool, int, int, int, float, float, int
+]  # fmt: skip
+"""An `Entry` without names."""
+
 
 class Entry(NamedTuple):
     """One request that was let through to a model. Empty texts where there is none of it.

@@ -23,6 +23,13 @@ class Price:
     prompt: int = 0
     cached_prompt: int = 0
     completion: int = 0
+    # The same for one token, where all are whole numbers too: most are, and no division is needed then.
+    _each: tuple[int, int, int] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        each = [divmod(one, MILLION) for one in (self.prompt, self.cached_prompt, self.completion)]
+        whole = None if any(rest for _, rest in each) else (each[0][0], each[1][0], each[2][0])
+        object.__setattr__(self, "_each", whole)
 
     def cost(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> int:
         """In billionths of the currency, rounded to a whole one.
@@ -30,6 +37,13 @@ class Price:
         Args:
             prompt_tokens: all of them, `cached_tokens` included.
         """
+        if self._each is not None:
+            prompt, cached, completion = self._each
+            return (
+                (prompt_tokens - cached_tokens) * prompt
+                + cached_tokens * cached
+                + completion_tokens * completion
+            )
         millionths = (
             (prompt_tokens - cached_tokens) * self.prompt
             + cached_tokens * self.cached_prompt

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import tomllib
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 import pytest
@@ -40,6 +42,15 @@ class TestCost:
         # 37.5 billionths for a token.
         price = Price(prompt=37_500_000)
         assert [price.cost(count, 0, 0) for count in (0, 1, 2, 3)] == [0, 38, 75, 113]
+
+    @pytest.mark.parametrize("odd", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
+    def test_with_whole_prices_of_a_token_and_without(self, odd: tuple[int, int, int]) -> None:
+        prompt, cached, completion = (
+            one + more for one, more in zip((3_000_000, 1_000_000, 7_000_000), odd, strict=True)
+        )
+        for tokens in ((0, 0, 0), (9, 4, 12), (10**6, 999_999, 123_456), (5, 5, 0)):
+            exact = Fraction((tokens[0] - tokens[1]) * prompt + tokens[1] * cached + tokens[2] * completion)
+            assert Price(prompt, cached, completion).cost(*tokens) == floor(exact / 10**6 + Fraction(1, 2))
 
 
 class TestPrices:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.orm import Session
 
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Entry, Values
 from paddock.store.bulk import insert_rows
 from paddock.store.database import WriteSession
 from paddock.store.ledger_tables import BatchRow, InstanceRow, KeptRow, RequestRow, SpentRow, SumRow
@@ -76,7 +76,7 @@ class Interval(NamedTuple):
     cost: int
 
 
-def record(session: WriteSession, batch: Batch, entries: Sequence[Entry]) -> Costs:
+def record(session: WriteSession, batch: Batch, entries: Sequence[Values]) -> Costs:
     """Writes the entries, unless that batch was written before; either way returns what they cost."""
     sums = sums_of(entries)
     if _is_new(session, batch):
@@ -137,7 +137,7 @@ def periods(at: int) -> tuple[str, str, str]:
     return TOTAL, day[:7], day
 
 
-def sums_of(entries: Sequence[Entry]) -> Sums:
+def sums_of(entries: Sequence[Values]) -> Sums:
     """The entries by hours and groups."""
     sums: Sums = {}
     for entry in entries:
