@@ -20,12 +20,13 @@ from bench.keys import ApiKey
 from bench.relayed import CORES, KINDS
 from bench.servers import Server
 
-OFF, LEDGER, ON = "relay only", "ledger", "keys, limits, ledger"
+BARE, OFF, LEDGER, ON = "relay only", "off", "ledger", "keys, limits, ledger"
 LEAST = 0.9
-TURNS = 2
+TURNS = 4
 HOW = (
     f"{relayed.WHAT}. All are started anew in each round: one and the same server is up to a tenth faster or"
-    f" slower by where its memory happens to lie. `{OFF}` is the gateway without a store, keys and ledger;"
+    f" slower by where its memory happens to lie. `{OFF}` is `paddock serve` with all but keys, limits and"
+    f" the ledger; `{BARE}` is the gateway alone, without a store and all that goes on beside answering;"
     f" `{LEDGER}` is `paddock serve`; `{ON}` is `paddock serve --require-keys`, with prices, and with limits"
     " of every kind (requests and tokens per minute, concurrent requests, budget) for the key and for its"
     " project, none of which is reached. Ratios are medians of the rounds' ratios."
@@ -69,21 +70,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=2, help="of each load")
     arguments = parser.parse_args()
-    rounds, seconds = (1, 1.0) if arguments.quick else (arguments.rounds, arguments.seconds)
+    rounds = 1 if arguments.quick else arguments.rounds
     servers.end_on_sigterm()
     machine.raise_file_limit()
     machine.use_cores(CORES)
     report.header("Keys, limits and the ledger beside none", HOW)
-    figures = {name: Figures() for name in (OFF, LEDGER, ON)}
+    figures = {name: Figures() for name in (BARE, OFF, LEDGER, ON)}
     off = Counter[str]()
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name, contestants.stub(Path(name)) as engine:
         for turn in range(rounds):
             folder = Path(name) / f"round-{turn}"
             folder.mkdir()
             with _all(engine, folder) as them:
-                _load(engine, them, folder, turn, seconds)
+                _load(engine, them, folder, turn)
                 _note(them, figures)
                 off.update(_rows(them))
     report.targets(_show(figures) + [report.Target(what, rows, 0, True) for what, rows in off.items()])
@@ -93,7 +93,8 @@ def main() -> None:
 def _all(engine: Server, folder: Path) -> Iterator[list[Contestant]]:
     with contextlib.ExitStack() as stack:
         key, reader = _keys(folder / "data")
-        bare = stack.enter_context(contestants.bare(engine.url, folder))
+        bare = stack.enter_context(contestants.bare(engine.url, folder, BARE))
+        off = stack.enter_context(contestants.uncounted(engine.url, folder, OFF))
         plain = stack.enter_context(contestants.paddock(engine.url, folder, name=LEDGER))
         full = stack.enter_context(
             contestants.paddock(
@@ -106,6 +107,7 @@ def _all(engine: Server, folder: Path) -> Iterator[list[Contestant]]:
         )
         yield [
             _contestant(bare, load.NO_KEY, None),
+            _contestant(off, load.NO_KEY, None),
             _contestant(plain, load.NO_KEY, load.NO_KEY),
             _contestant(full, key.secret, reader.secret),
         ]
@@ -122,13 +124,13 @@ def _contestant(server: Server, key: str, reads: str | None) -> Contestant:
     return Contestant(server, key, reads, relayed.answer_lengths(server, key))
 
 
-def _load(engine: Server, them: list[Contestant], folder: Path, turn: int, seconds: float) -> None:
+def _load(engine: Server, them: list[Contestant], folder: Path, turn: int) -> None:
     for kind in KINDS:
         contestants.coalesce(engine, relayed.chunks_at_once(kind))
         for again in range(TURNS + 1):  # the first one warms up
             for one in overhead.rotated(them, turn + again):
                 began = processes.cpu_seconds(one.server)
-                seen = load.run(relayed.measured(one.server, kind, one.key), folder, seconds if again else 1)
+                seen = load.run(relayed.measured(one.server, kind, one.key), folder, 1)
                 processes.settle(one.server)
                 length = one.lengths[kind]
                 relayed.check(one.server, kind, seen, length)
@@ -157,23 +159,23 @@ def _show(figures: Mapping[str, Figures]) -> list[report.Target]:
             of_kind = noted.rates if what == "answers/s" else noted.cpu
             shown.append([name, *(report.number(statistics.median(of_kind[kind])) for kind in KINDS)])
         report.table([what, *KINDS], shown)
-    for name in (LEDGER, ON):
+    for name, other in ((LEDGER, OFF), (ON, OFF), (OFF, BARE), (ON, BARE)):
         said = []
         for kind in KINDS:
-            ratios = sorted(_ratios(figures, name, kind))
+            ratios = sorted(_ratios(figures, name, other, kind))
             said.append(f"{kind} {statistics.median(ratios):.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
-        print(f"{name} / {OFF}: {', '.join(said)}.")
+        print(f"{name} / {other}: {', '.join(said)}.")
     print()
     return [
-        report.Target(f"{kind}: {ON} / {OFF}", statistics.median(_ratios(figures, ON, kind)), LEAST)
+        report.Target(f"{kind}: {ON} / {OFF}", statistics.median(_ratios(figures, ON, OFF, kind)), LEAST)
         for kind in KINDS
     ]
 
 
-def _ratios(figures: Mapping[str, Figures], name: str, kind: str) -> list[float]:
+def _ratios(figures: Mapping[str, Figures], name: str, other: str, kind: str) -> list[float]:
     """Short neighbours in time share what else the machine does."""
-    pairs = zip(figures[name].rates[kind], figures[OFF].rates[kind], strict=True)
-    return [one / other for one, other in pairs]
+    pairs = zip(figures[name].rates[kind], figures[other].rates[kind], strict=True)
+    return [one / two for one, two in pairs]
 
 
 def _rows(them: list[Contestant]) -> dict[str, int]:

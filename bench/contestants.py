@@ -156,23 +156,36 @@ def paddock(
     *,
     name: str = "Paddock",
     model: str = answers.MODEL,
+    command: Sequence[str] = (PADDOCK,),
     options: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Paddock in front of the engine at `engine_url`, with a data folder of its own.
 
     Its other settings are the defaults, but that the access log is off, as it is for the others.
+
+    Args:
+        command: what takes the arguments of `paddock`.
     """
     folder = _own(folder, name.lower().replace(" ", "-").replace(",", ""))
     port = free_port()
-    argv = [PADDOCK, "serve", "--attach", f"{model}={engine_url}/v1", "--port", str(port), *options]
+    argv = [*command, "serve", "--attach", f"{model}={engine_url}/v1", "--port", str(port), *options]
     settings = {"PADDOCK_DATA_DIR": str(folder / "data"), "PADDOCK_ACCESS_LOG": "false", **(env or {})}
     with running(name, argv, folder, port, "/healthz", env=settings) as server:
         yield server
 
 
 @contextlib.contextmanager
-def bare(engine_url: str, folder: Path) -> Iterator[Server]:
+def uncounted(engine_url: str, folder: Path, name: str) -> Iterator[Server]:
+    """`paddock serve` that counts nothing: see `bench.uncounted`."""
+    command = [sys.executable, "-m", "bench.uncounted"]
+    env = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with paddock(engine_url, folder, name=name, command=command, env=env) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def bare(engine_url: str, folder: Path, name: str) -> Iterator[Server]:
     """Paddock's gateway in front of that engine, which only relays: see `bench.bare`."""
     folder = _own(folder, "bare")
     port = free_port()
@@ -182,7 +195,7 @@ def bare(engine_url: str, folder: Path) -> Iterator[Server]:
         "PADDOCK_ACCESS_LOG": "false",
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
-    with running("relay only", [*argv, "--port", str(port)], folder, port, "/healthz", env=env) as server:
+    with running(name, [*argv, "--port", str(port)], folder, port, "/healthz", env=env) as server:
         yield server
 
 

@@ -27,7 +27,7 @@ from paddock.errors import RateLimited
 from paddock.gateway.ledger import LedgerWriter
 from paddock.gateway.limits import Limiter
 from paddock.schemas.limits import NANO, Limits
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Entry, Series
 from paddock.services.keys import Key
 from paddock.services.limits import Window
 from paddock.store.ledger import Ledger
@@ -196,7 +196,8 @@ async def _client(
 
 
 _NONE = Limits()
-_ENTRY = Entry("", 0.0, "team", "key-1", "m", "", "d", "", "ok", 200, True, 0, 0, 0, 0.1, 0.0, 0)
+_SERIES = Series("team", "key-1", "m", "", "d", "", "ok", 200, streamed=True)
+_ENTRY = Entry(_SERIES, "", 0.0, 0, 0, 0, 0.1, 0.0, 0)
 
 
 def _entry(tokens: int) -> Entry:

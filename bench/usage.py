@@ -21,7 +21,7 @@ from typing import Any
 
 from bench import contestants, probe, report, servers
 from bench.servers import HOST
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Entry, Series
 from paddock.services.usage.record import Batch, record
 from paddock.store.ledger import FILE, Ledger
 
@@ -101,9 +101,7 @@ def _fill(data: Path, count: int) -> None:
 
 def _entry(chance: random.Random, at: float) -> Entry:
     key = chance.randrange(KEYS)
-    return Entry(
-        id=f"{chance.getrandbits(128):032x}",
-        at=at,
+    series = Series(
         project=f"project-{key % PROJECTS}",
         key=f"key-{key:016x}",
         model=f"org/model-{chance.randrange(MODELS)}",
@@ -113,6 +111,11 @@ def _entry(chance: random.Random, at: float) -> Entry:
         outcome=chance.choice(OUTCOMES),
         status=200,
         streamed=chance.random() < 0.5,
+    )
+    return Entry(
+        series,
+        id=f"{chance.getrandbits(128):032x}",
+        at=at,
         prompt_tokens=chance.randrange(2_000),
         cached_tokens=chance.randrange(10),
         completion_tokens=chance.randrange(500),

@@ -10,7 +10,7 @@ import pytest
 
 from paddock.gateway.ledger import LedgerWriter
 from paddock.gateway.own.usage import seen_by
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Entry, Series
 from paddock.services.keys import ADMIN, INFERENCE, MANAGE, Key
 from paddock.services.usage import clearing
 from paddock.services.usage.query import Question
@@ -21,10 +21,8 @@ ASKED = "start=2024-11-01&end=2024-12-01"
 
 
 def entry(at: float, key: str, tokens: int, outcome: str = "ok") -> Entry:
-    foal = "paddock/foal"
-    return Entry(
-        "id", at, "local", key, foal, "", "foal", "", outcome, 200, True, tokens, 1, 2, 0.1, 0.01, 5 * 10**8
-    )
+    series = Series("local", key, "paddock/foal", "", "foal", "", outcome, 200, streamed=True)
+    return Entry(series, "id", at, tokens, 1, 2, 0.1, 0.01, 5 * 10**8)
 
 
 @pytest.fixture

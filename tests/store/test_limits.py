@@ -18,7 +18,7 @@ from paddock.gateway.limit_holds import Hold, LaneHold
 from paddock.gateway.limit_plans import Plan
 from paddock.gateway.limits import Limiter
 from paddock.schemas.limits import NANO, Limits
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Entry, Series
 from paddock.services.keys import Key
 from paddock.services.usage.record import Batch, record
 from paddock.store.database import ReadSession, WriteSession
@@ -86,25 +86,8 @@ class Pair:
 
     async def write(self, at: int, cost: int) -> None:
         """A request that cost so much is in the ledger, and its process knows."""
-        entry = Entry(
-            "id",
-            self.clock.now,
-            "team",
-            self.key.id,
-            "m",
-            "",
-            "d",
-            "",
-            "ok",
-            200,
-            False,
-            1,
-            0,
-            1,
-            0.1,
-            0.0,
-            cost,
-        )
+        series = Series("team", self.key.id, "m", "", "d", "", "ok", 200, streamed=False)
+        entry = Entry(series, "id", self.clock.now, 1, 0, 1, 0.1, 0.0, cost)
         self.batches += 1
         batch = Batch("writer", self.batches)
         self.both[at].written(await self.ledger.write(lambda session: record(session, batch, [entry])))

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from paddock.errors import BudgetSpent, PaddockError, RateLimited, Unavailable
-from paddock.gateway.http import Request
+from paddock.gateway.http import Record, Request
 from paddock.gateway.keyring import Keyring
 from paddock.gateway.ledger import LedgerWriter
 from paddock.gateway.limit_plans import Plan
@@ -21,6 +21,7 @@ from paddock.gateway.nobody import unsent
 from paddock.gateway.visible import require
 from paddock.inference.log_lines import request_id
 from paddock.inference.routing import Deployment
+from paddock.schemas.usage import Series
 from paddock.services.keys import Key
 from paddock.services.platform import Platform
 from paddock.services.prices import FREE, MILLION, Price
@@ -29,27 +30,49 @@ if TYPE_CHECKING:
     from paddock.gateway.tracing import Tracer
 
 ANSWERED = "ok"
+OK = 200
 _REMEMBERED = 4096
-"""Deployments and keys of which is remembered what is found out of them; some are long gone."""
+"""Keys, batches and deployments of which is remembered what is found out of them; some are long gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What the ledger says of requests to a deployment.
+    """What the ledger says of what a key asks a deployment.
 
     Attributes:
         base, of: the deployment that serves it and what that was serving when this was made.
         prompt_each, answer_each: what a token costs, about, in billionths of the currency.
+        answered, streamed: what nearly all of it is, whole answers and streams.
+        others: what else there was, by its outcome, status, and whether it was streamed.
     """
 
     base: Deployment
     of: str
-    model: str
-    adapter: str
-    deployment: str
     price: Price
     prompt_each: float
     answer_each: float
+    answered: Series
+    streamed: Series
+    others: dict[tuple[str, int, bool], Series] = field(default_factory=dict)
+
+    def series(self, record: Record) -> Series:
+        if record.status == OK and not record.outcome:
+            return self.streamed if record.streamed else self.answered
+        kind = (record.outcome or ANSWERED, record.status, record.streamed)
+        found = self.others.get(kind)
+        if found is None:
+            outcome, status, streamed = kind
+            found = replace(self.answered, outcome=outcome, status=status, streamed=streamed)
+            self.others[kind] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which a key, or a batch for it, asks: its limits, and its bills by deployment."""
+
+    plan: Plan
+    bills: dict[Deployment, Bill] = field(default_factory=dict)
 
 
 class Accounts:
@@ -71,9 +94,8 @@ class Accounts:
     ) -> None:
         self._keyring = keyring
         self._prices = platform.prices
-        self._bills: dict[Deployment, Bill] = {}
-        # By the key's id, as that version of the keyring has it.
-        self._plans: dict[str, Plan] = {}
+        # By the id of the key or the batch, as that version of the keyring has it.
+        self._terms: dict[str, Terms] = {}
         self._version = 0
         self._limiter = Limiter(platform.ledger, identity, currency=platform.prices.currency)
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
@@ -110,9 +132,14 @@ class Accounts:
             limit of its key or project is reached, `BudgetSpent` if what one of them may cost is spent, and
             `Unavailable` if the ledger cannot be asked whether there is something left.
         """
-        plan = self._plans.get(request.key.id) if self._version == self._keyring.version else None
-        if plan is None or plan.forgotten or request.job:
-            plan = self._new_plan(request)
+        terms = self._terms.get(request.job or request.key.id)
+        if terms is None or terms.plan.forgotten or self._version != self._keyring.version:
+            terms = self._new_terms(request)
+        bill = terms.bills.get(deployment)
+        if bill is None or bill.base is not (deployment.base or deployment) or bill.of is not bill.base.model:
+            bill = self._new_bill(request, deployment, terms)
+        request.bill = bill
+        plan = terms.plan
         if not plan.slices:
             return None
         # Everybody else would be kept from what a client asks for beyond what its model can.
@@ -123,7 +150,6 @@ class Accounts:
             answer = most
         prompt, answer = prompt_tokens(len(request.body)), answer * answers
         if plan.budgets and max_tokens is not None:
-            request.bill = bill = self._bill(deployment)
             # Rounded up: what it really costs is exact, and no floats.
             cost = int(prompt * bill.prompt_each + answer * bill.answer_each) + 1
         request.hold = hold = self._limiter.at_once(plan, prompt + answer, cost)
@@ -137,22 +163,32 @@ class Accounts:
         request.hold = hold = await self._limiter.admit(plan, tokens, cost)
         request.paid = cost is not None and hold is not None and hold.reserved >= cost
 
-    def _new_plan(self, request: Request) -> Plan:
-        """What the request needs of limits."""
+    def _new_terms(self, request: Request) -> Terms:
         # The key may have changed since the request came.
         key = self.key(request.key.project, request.key.id)
         # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
         plan = self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=bool(request.job))
-        if request.job:
-            return plan
-        if self._version != self._keyring.version or len(self._plans) >= _REMEMBERED:
-            self._plans.clear()
+        if self._version != self._keyring.version or len(self._terms) >= _REMEMBERED:
+            self._terms.clear()
             self._version = self._keyring.version
-        self._plans[key.id] = plan
-        return plan
+        terms = self._terms[request.job or key.id] = Terms(plan)
+        return terms
 
-    def price(self, deployment: Deployment) -> Price:
-        return self._bill(deployment).price
+    def _new_bill(self, request: Request, deployment: Deployment, terms: Terms) -> Bill:
+        base = deployment.base or deployment
+        model, adapter = base.model or base.name, deployment.name if deployment.adapter else ""
+        key = request.key
+        answered = Series(
+            key.project, key.id, model, adapter, base.name, request.job, ANSWERED, OK, streamed=False
+        )
+        price = self._prices.of(model, adapter)
+        each = price.prompt / MILLION, price.completion / MILLION
+        if len(terms.bills) >= _REMEMBERED:
+            terms.bills.clear()
+        bill = terms.bills[deployment] = Bill(
+            base, base.model, price, *each, answered, replace(answered, streamed=True)
+        )
+        return bill
 
     def settle(self, request: Request, seconds: float) -> None:
         """The request is over: what it used is written down.
@@ -160,52 +196,31 @@ class Accounts:
         Args:
             seconds: that it took.
         """
-        record, key = request.record, request.key
-        deployment = record.deployment
-        if deployment is None:
-            if request.hold is not None:
-                request.hold.end(0, 0)
+        record, bill, hold = request.record, request.bill, request.hold
+        if record.deployment is None or bill is None:
+            if hold is not None:
+                hold.end(0, 0)
             return
-        bill = request.bill or self._bill(deployment)
-        prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
-        cost = 0 if bill.price is FREE else bill.price.cost(prompt, cached, completion)
-        record.cost = cost
+        prompt, completion = record.prompt_tokens, record.completion_tokens
+        cost = 0
+        if bill.price is not FREE:
+            record.cost = cost = bill.price.cost(prompt, record.cached_tokens, completion)
         # In the order of an entry, whose own constructor takes three times as long.
         self.ledger.add(
             (
+                bill.series(record),
                 request.id,
                 time.time(),
-                key.project,
-                key.id,
-                bill.model,
-                bill.adapter,
-                bill.deployment,
-                request.job,
-                record.outcome or ANSWERED,
-                record.status,
-                record.streamed,
                 prompt,
-                cached,
+                record.cached_tokens,
                 completion,
                 seconds,
                 record.first_token,
                 cost,
             )
         )
-        if request.hold is not None:
-            request.hold.end(prompt + completion, cost, completion)
-
-    def _bill(self, deployment: Deployment) -> Bill:
-        bill = self._bills.get(deployment)
-        base = deployment.base or deployment
-        if bill is None or bill.base is not base or bill.of is not base.model:
-            model, adapter = base.model or base.name, deployment.name if deployment.adapter else ""
-            price = self._prices.of(model, adapter)
-            if len(self._bills) >= _REMEMBERED:
-                self._bills.clear()
-            each = price.prompt / MILLION, price.completion / MILLION
-            bill = self._bills[deployment] = Bill(base, base.model, model, adapter, base.name, price, *each)
-        return bill
+        if hold is not None:
+            hold.end(prompt + completion, cost, completion)
 
     def key(self, project: str, identity: str) -> Key:
         """The key of this id, as it is now; one that is not known has no limits."""

@@ -11,7 +11,6 @@ from paddock.gateway.counting import Counted
 from paddock.gateway.http import Request
 from paddock.gateway.limit_holds import Hold, LaneHold
 from paddock.inference.relay import Collecting, Translator
-from paddock.inference.routing import Deployment
 from paddock.services.prices import FREE, MILLION, Price
 
 AHEAD = 32
@@ -90,13 +89,11 @@ class Meter:
         self._covered = self._events + (self._hold.reserved - cost) * MILLION // (self._price.completion or 1)
 
 
-def new_meter(
-    request: Request, deployment: Deployment, parts: Sequence[Counted], choices_each: int = 1
-) -> Meter | None:
+def new_meter(request: Request, parts: Sequence[Counted], choices_each: int = 1) -> Meter | None:
     """What charges the parts of an answer, which may still become more; None if nothing is to be charged."""
-    if request.accounts is None or request.hold is None or request.paid or not request.hold.has_budget:
+    if request.bill is None or request.hold is None or request.paid or not request.hold.has_budget:
         return None
-    price = request.accounts.price(deployment)
+    price = request.bill.price
     return None if price is FREE else Meter(request.hold, price, parts, choices_each)
 
 

@@ -73,7 +73,7 @@ async def collect(request: Request, deployment: Deployment, plan: Plan, *, chat:
         As `answer`.
     """
     collectors = [Collector(chat) for _ in plan.parts]
-    fed = metered_collectors(collectors, new_meter(request, deployment, collectors, plan.choices_each))
+    fed = metered_collectors(collectors, new_meter(request, collectors, plan.choices_each))
     try:
         await gather(
             [

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table
@@ -18,16 +19,24 @@ _SIZES = (512, 64, 16, 4, 1)
 """Rows in one of SQLite's statements; few sizes, so that the driver keeps them prepared."""
 _MOST_VALUES = 32_766
 """In one of SQLite's statements."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def insert_rows(
-    session: Session, table: Any, columns: tuple[str, ...], rows: Sequence[Sequence[Any]], end: str = ""
+    session: Session,
+    table: Any,
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+    end: str = "",
+    *,
+    same: Mapping[str, Any] = _NOTHING,
 ) -> list[tuple[Any, ...]]:
     """
     Args:
         table: a `Table`.
         rows: values in the order of the columns.
         end: of the statement, such as `ON CONFLICT …`; no two rows may have the same key then.
+        same: the values of other columns, which are the same in all rows: they are handed over once.
 
     Returns:
         What comes back if `end` has a `RETURNING`.
@@ -35,19 +44,21 @@ def insert_rows(
     if not rows:
         return []
     connection = session.connection()
+    shared, names = tuple(same.values()), tuple(same)
+    values = list(zip(*rows, strict=True))
     if connection.dialect.name != "sqlite":
         # An array for each column is a tenth of the work of a parameter for each value.
-        arrays = tuple(map(_array, zip(*rows, strict=True)))
-        return _run(connection, _of_arrays(table, columns, end, connection.dialect), arrays)
+        statement = _of_arrays(table, names, columns, end, connection.dialect)
+        return _run(connection, statement, (*shared, *map(_array, values)))
     found = []
     begin = 0
     for size in _SIZES:
-        if size * len(columns) > _MOST_VALUES:
+        if size * len(columns) + len(names) > _MOST_VALUES:
             continue
-        statement = _of_values(table, columns, size, end)
+        statement = _of_values(table, names, columns, size, end)
         while len(rows) - begin >= size:
-            values = tuple(itertools.chain.from_iterable(rows[begin : begin + size]))
-            found += _run(connection, statement, values)
+            of_columns = (column[begin : begin + size] for column in values)
+            found += _run(connection, statement, (*shared, *itertools.chain.from_iterable(of_columns)))
             begin += size
     return found
 
@@ -58,16 +69,26 @@ def _run(connection: Connection, statement: str, values: tuple[Any, ...]) -> lis
 
 
 @functools.lru_cache(256)
-def _of_values(table: Table, columns: tuple[str, ...], size: int, end: str) -> str:
-    row = f"({', '.join('?' * len(columns))})"
-    return f"{_into(table, columns)} VALUES {', '.join([row] * size)} {end}"
+def _of_values(table: Table, same: tuple[str, ...], columns: tuple[str, ...], size: int, end: str) -> str:
+    """First come the values that are the same, then those of the first column, and so on."""
+    firsts = [1 + len(same) + size * number for number in range(len(columns))]
+    rows = (
+        ", ".join(f"?{number}" for number in (*range(1, 1 + len(same)), *(first + row for first in firsts)))
+        for row in range(size)
+    )
+    return f"{_into(table, same + columns)} VALUES {', '.join(f'({row})' for row in rows)} {end}"
 
 
 @functools.lru_cache(64)
-def _of_arrays(table: Table, columns: tuple[str, ...], end: str, dialect: Dialect) -> str:
-    types = [table.c[name].type.compile(dialect=dialect) for name in columns]
-    arrays = ", ".join(f"%s::{type}[]" for type in types)
-    return f"{_into(table, columns)} SELECT * FROM unnest({arrays}) {end}"
+def _of_arrays(
+    table: Table, same: tuple[str, ...], columns: tuple[str, ...], end: str, dialect: Dialect
+) -> str:
+    def typed(name: str) -> str:
+        return f"%s::{table.c[name].type.compile(dialect=dialect)}"
+
+    arrays = ", ".join(f"{typed(name)}[]" for name in columns)
+    selected = ", ".join([*map(typed, same), "each.*"])
+    return f"{_into(table, same + columns)} SELECT {selected} FROM unnest({arrays}) AS each {end}"
 
 
 def _into(table: Table, columns: tuple[str, ...]) -> str:

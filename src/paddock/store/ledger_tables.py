@@ -24,7 +24,7 @@ class LedgerBase(DeclarativeBase):
 
 
 class RequestRow(LedgerBase):
-    """One request: the fields of `schemas.usage.Entry` under their names, in their order."""
+    """One request: the fields of a `schemas.usage.Entry` and its `Series`."""
 
     __tablename__ = "usage_requests"
     __table_args__ = (Index("usage_requests_in_order", "at"),)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,17 @@ from sqlalchemy import select
 from paddock.errors import StoreFailed
 from paddock.gateway import ledger as writers
 from paddock.gateway.ledger import LedgerWriter
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Entry, Series
 from paddock.services.usage.record import Costs
 from paddock.store.ledger import Ledger
 from paddock.store.ledger_tables import RequestRow
 from tests.sqlite import ledger_in
 
+SERIES = Series("local", "key", "model", "", "model", "", "ok", 200, streamed=False)
+
 
 def entry(number: int, **values: Any) -> Entry:
-    fields = ("local", "key", "model", "", "model", "", "ok", 200, False, 1, 0, 1, 0.1, 0.0, 1)
-    return Entry(f"{number}", 1_700_000_000.0 + number, *fields)._replace(**values)
+    return Entry(SERIES, f"{number}", 1_700_000_000.0 + number, 1, 0, 1, 0.1, 0.0, 1)._replace(**values)
 
 
 class Faulty:
@@ -95,7 +97,7 @@ class TestLedgerWriter:
         writer = LedgerWriter(ledger, told.append)
         writer.add(entry(0))
         writer.add(entry(1, cost=20))
-        writer.add(entry(2, key="", cost=300))
+        writer.add(entry(2, series=replace(SERIES, key=""), cost=300))
         assert writer.waiting == 3
         await ledger.flush()
         assert await ids(ledger) == numbers(3)
@@ -184,7 +186,7 @@ class TestLedgerWriter:
         assert await ids(ledger) == ["0", *numbers(5, first=5)]
         assert "the ledger takes entries again; 4 were lost" in caplog.text
 
-    @pytest.mark.parametrize("bad", [{"prompt_tokens": 2**80}, {"model": "\ud800"}])
+    @pytest.mark.parametrize("bad", [{"prompt_tokens": 2**80}, {"series": replace(SERIES, model="\ud800")}])
     async def test_an_entry_that_no_ledger_takes_stops_no_other(
         self, ledger: Ledger, bad: dict[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:

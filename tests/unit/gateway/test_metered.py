@@ -59,23 +59,20 @@ class Stream:
         return b"error"
 
 
-class Accounts:
+class Bill:
     def __init__(self, price: Price) -> None:
-        self._price = price
-
-    def price(self, deployment: Any) -> Price:
-        return self._price
+        self.price = price
 
 
 class Request:
     def __init__(self, hold: Hold | None, price: Price | None = None) -> None:
         self.hold = hold
         self.paid = False
-        self.accounts = Accounts(price or Price(completion=COST * 10**6))
+        self.bill = Bill(price or Price(completion=COST * 10**6))
 
 
 def metered(stream: Stream, request: Any) -> Any:
-    return metered_translator(stream, new_meter(request, None, [stream]))  # type: ignore[arg-type]
+    return metered_translator(stream, new_meter(request, [stream]))
 
 
 def until_spent(fed: Any, at_once: int = 1) -> int:

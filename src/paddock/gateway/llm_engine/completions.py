@@ -91,7 +91,7 @@ async def stream(request: Request, routes: Routes) -> None:
     events = Events(request.id, body.max_new_tokens, with_tokens=bool(body.return_token_log_probs))
     headers = HEADERS % request.answer_headers
     engine_body = planned.parts[0].body
-    metered = metered_translator(events, new_meter(request, deployment, [events]))
+    metered = metered_translator(events, new_meter(request, [events]))
     heard = Heard(metered, chat=False) if callbacks.wanted(request, deployment) else None
     outcome = StreamOutcome(request.connection, headers, heard or metered)
     try:

@@ -183,7 +183,7 @@ class _Exchange:
                 chunk = {**identity, "object": "text_completion", "choices": [choice]}
                 merged.preface.append(self._rewriter()(chunk, {}))
         translators: list[Rewritten] = []
-        meter = new_meter(self.request, self.deployment, translators, self.plan.choices_each)
+        meter = new_meter(self.request, translators, self.plan.choices_each)
         for part in self.plan.parts:
             rewriter = self._rewriter(part.index, identity)
             last_usage = self._last_usage(translators)
@@ -248,7 +248,7 @@ class _Exchange:
             callbacks.tell_soon(self.request, self.deployment, lambda: self._shape(answer))
 
     def _metered(self, translator: Relayed | Rewritten) -> Translator:
-        return metered_translator(translator, new_meter(self.request, self.deployment, [translator]))
+        return metered_translator(translator, new_meter(self.request, [translator]))
 
     def _heard(self, translator: Translator) -> Translator:
         """What hears the answer besides, if it is for somebody else too."""

@@ -6,12 +6,14 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.orm import Session
 
-from paddock.schemas.usage import Entry, Values
+from paddock.schemas.usage import Entry, Series, Values
 from paddock.store.bulk import insert_rows
 from paddock.store.database import WriteSession
 from paddock.store.ledger_tables import BatchRow, InstanceRow, KeptRow, RequestRow, SpentRow, SumRow
@@ -38,6 +40,11 @@ _ADVANCE = text(
     " WHERE usage_batches.number < excluded.number RETURNING number"
 )
 _WRITERS_KEPT = 30 * DAY
+_SERIES = tuple(field.name for field in fields(Series))
+_values_of = attrgetter(*_SERIES)
+_EACH = Entry._fields[1:]
+_SEVERAL = 16
+"""Entries of a series that are worth a statement of their own."""
 
 Group = tuple[int, str, str, str, str, str, str]
 """When an hour begins, and `GROUPS`."""
@@ -78,9 +85,10 @@ class Interval(NamedTuple):
 
 def record(session: WriteSession, batch: Batch, entries: Sequence[Values]) -> Costs:
     """Writes the entries, unless that batch was written before; either way returns what they cost."""
-    sums = sums_of(entries)
+    series = _by_series(entries)
+    sums = _sums_of(series)
     if _is_new(session, batch):
-        insert_rows(session, RequestRow.__table__, Entry._fields, entries)
+        _insert(session, series)
         _add(session, sums)
     costs: Costs = {}
     for (_, project, key, *_), found in sums.items():
@@ -137,40 +145,52 @@ def periods(at: int) -> tuple[str, str, str]:
     return TOTAL, day[:7], day
 
 
-def sums_of(entries: Sequence[Values]) -> Sums:
+def _by_series(entries: Sequence[Values]) -> dict[Series, list[Values]]:
+    found: dict[Series, list[Values]] = {}
+    for entry in entries:
+        of_series = found.get(entry[0])
+        if of_series is None:
+            of_series = found[entry[0]] = []
+        of_series.append(entry)
+    return found
+
+
+def _insert(session: WriteSession, series: Mapping[Series, Sequence[Values]]) -> None:
+    rest: list[tuple[Any, ...]] = []
+    for one, entries in series.items():
+        same = _values_of(one)
+        rows = [entry[1:] for entry in entries]
+        if len(rows) < _SEVERAL:
+            rest += [same + row for row in rows]
+        else:
+            shared = dict(zip(_SERIES, same, strict=True))
+            insert_rows(session, RequestRow.__table__, _EACH, rows, same=shared)
+    insert_rows(session, RequestRow.__table__, _SERIES + _EACH, rest)
+
+
+def _sums_of(series: Mapping[Series, Sequence[Values]]) -> Sums:
     """The entries by hours and groups."""
     sums: Sums = {}
+    for one, entries in series.items():
+        for hour, of_hour in _by_hour(entries).items():
+            group = (hour, one.project, one.key, one.model, one.adapter, one.deployment, one.outcome)
+            found = sums.setdefault(group, [0] * len(MEASURES))
+            _, _, _, prompt, cached, said, _, _, cost = zip(*of_hour, strict=True)
+            added = (len(of_hour), sum(prompt), sum(cached), sum(said), sum(cost), 0)
+            sums[group] = [before + more for before, more in zip(found, added, strict=True)]
+    return sums
+
+
+def _by_hour(entries: Sequence[Values]) -> dict[int, Sequence[Values]]:
+    """By the begin of the hour, which of entries that are written together nearly all have in common."""
+    times = [entry[2] for entry in entries]
+    first, last = (int(at) // HOUR * HOUR for at in (min(times), max(times)))
+    if first == last:
+        return {first: entries}
+    found: dict[int, list[Values]] = {}
     for entry in entries:
-        (
-            _,
-            at,
-            project,
-            key,
-            model,
-            adapter,
-            deployment,
-            _,
-            outcome,
-            _,
-            _,
-            prompt,
-            cached,
-            said,
-            _,
-            _,
-            cost,
-        ) = entry
-        group = (int(at) // HOUR, project, key, model, adapter, deployment, outcome)
-        found = sums.get(group)
-        if found is None:
-            sums[group] = [1, prompt, cached, said, cost, 0]
-            continue
-        found[0] += 1
-        found[1] += prompt
-        found[2] += cached
-        found[3] += said
-        found[4] += cost
-    return {(group[0] * HOUR, *group[1:]): found for group, found in sums.items()}
+        found.setdefault(int(entry[2]) // HOUR * HOUR, []).append(entry)
+    return {**found}
 
 
 def _is_new(session: WriteSession, batch: Batch) -> bool:
