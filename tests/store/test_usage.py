@@ -226,6 +226,22 @@ class TestRecord:
         found = await ledger.read(lambda session: session.execute(select(*columns)).one())
         assert found._asdict() == values_of(given)
 
+    async def test_entries_that_share_a_series_are_rows_like_any_other(self, ledger: Ledger) -> None:
+        many, few = entry(project='{"\\n', job="batch_1", streamed=True), entry(key="")
+        hours = [START + HOUR * number / 30 for number in range(100)]
+        given = [many._replace(id=f"{number}", at=at) for number, at in enumerate(hours)]
+        given += [few._replace(id=f"few-{number}", at=at) for number, at in enumerate(hours[:3])]
+        await write(ledger, given)
+        columns = [getattr(RequestRow, name) for name in values_of(many)]
+        found = await ledger.read(lambda session: session.execute(select(*columns)).all())
+        rows = {row.id: row._asdict() for row in found}
+        assert rows == {one.id: values_of(one) for one in given}
+        assert len(found) == len(given)
+        question = Question(("hour", "key"), START - DAY, START + DAY)
+        expected = counted(given, question)
+        assert len(expected) > 4
+        assert dict((await ask(ledger, question)).groups) == expected
+
     async def test_what_is_spent(self, ledger: Ledger) -> None:
         last = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC).timestamp()
         await write(ledger, [entry(last), entry(last, key="key-2"), entry(last + 1), entry(last + 2, key="")])
