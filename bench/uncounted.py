@@ -7,7 +7,7 @@ wants to know what it does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from paddock import cli
@@ -23,7 +23,7 @@ def admit(
     return None
 
 
-def settle(self: Accounts, request: Request, seconds: float) -> None:
+def settle(self: Accounts, over: Iterable[tuple[Request, float]]) -> None:
     """Writes nothing down."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,20 +37,22 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What the ledger says of what a key asks a deployment.
+    """On which terms a key, or a batch for it, asks a deployment, and what the ledger says of that.
 
     Attributes:
+        plan: its limits.
         base, of: the deployment that serves it and what that was serving when this was made.
-        prompt_each, answer_each: what a token costs, about, in billionths of the currency.
+        prompt_each, answer_each: what a token costs at most, in billionths of the currency.
         answered, streamed: what nearly all of it is, whole answers and streams.
         others: what else there was, by its outcome, status, and whether it was streamed.
     """
 
+    plan: Plan
     base: Deployment
     of: str
     price: Price
-    prompt_each: float
-    answer_each: float
+    prompt_each: int
+    answer_each: int
     answered: Series
     streamed: Series
     others: dict[tuple[str, int, bool], Series] = field(default_factory=dict)
@@ -65,14 +67,6 @@ class Bill:
             found = replace(self.answered, outcome=outcome, status=status, streamed=streamed)
             self.others[kind] = found
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On which a key, or a batch for it, asks: its limits, and its bills by deployment."""
-
-    plan: Plan
-    bills: dict[Deployment, Bill] = field(default_factory=dict)
 
 
 class Accounts:
@@ -94,9 +88,9 @@ class Accounts:
     ) -> None:
         self._keyring = keyring
         self._prices = platform.prices
-        # By the id of the key or the batch, as that version of the keyring has it.
-        self._terms: dict[str, Terms] = {}
-        self._version = 0
+        # By the id of the key or the batch, as the keyring has it now.
+        self._bills: dict[str, dict[Deployment, Bill]] = {}
+        keyring.on_change.append(self._bills.clear)
         self._limiter = Limiter(platform.ledger, identity, currency=platform.prices.currency)
         self.ledger = LedgerWriter(platform.ledger, self._limiter.written)
         self.metrics = metrics
@@ -132,95 +126,94 @@ class Accounts:
             limit of its key or project is reached, `BudgetSpent` if what one of them may cost is spent, and
             `Unavailable` if the ledger cannot be asked whether there is something left.
         """
-        terms = self._terms.get(request.job or request.key.id)
-        if terms is None or terms.plan.forgotten or self._version != self._keyring.version:
-            terms = self._new_terms(request)
-        bill = terms.bills.get(deployment)
-        if bill is None or bill.base is not (deployment.base or deployment) or bill.of is not bill.base.model:
-            bill = self._new_bill(request, deployment, terms)
+        bills = self._bills.get(request.job or request.key.id)
+        bill = None if bills is None else bills.get(deployment)
+        if (
+            bill is None
+            or bill.base is not (deployment.base or deployment)
+            or bill.of is not bill.base.model
+        ):
+            bill = self._new_bill(request, deployment)
         request.bill = bill
-        plan = terms.plan
+        plan = bill.plan
         if not plan.slices:
             return None
-        # Everybody else would be kept from what a client asks for beyond what its model can.
-        answer, most, cost = max_tokens, deployment.context_length, None
-        if answer is None:
-            answer = plan.answer.most
-        elif 0 < most < answer:
-            answer = most
-        prompt, answer = prompt_tokens(len(request.body)), answer * answers
-        if plan.budgets and max_tokens is not None:
-            # Rounded up: what it really costs is exact, and no floats.
-            cost = int(prompt * bill.prompt_each + answer * bill.answer_each) + 1
-        request.hold = hold = self._limiter.at_once(plan, prompt + answer, cost)
-        if hold is None:
-            return self._wait(request, plan, prompt + answer, cost)
-        # A lane reserves all of it.
-        request.paid = cost is not None
-        return None
+        tokens, cost = prompt_tokens(len(request.body)), None
+        if max_tokens is None:
+            tokens += plan.answer.most * answers
+        else:
+            if max_tokens > deployment.context_length > 0:
+                # Everybody else would be kept from what a client asks for beyond what its model can.
+                max_tokens = deployment.context_length
+            answer = max_tokens * answers
+            cost = tokens * bill.prompt_each + answer * bill.answer_each if plan.budgets else 0
+            tokens += answer
+        request.hold = hold = self._limiter.at_once(plan, tokens, cost)
+        return None if hold is not None else self._wait(request, deployment, tokens, cost)
 
-    async def _wait(self, request: Request, plan: Plan, tokens: int, cost: int | None) -> None:
-        request.hold = hold = await self._limiter.admit(plan, tokens, cost)
-        request.paid = cost is not None and hold is not None and hold.reserved >= cost
+    async def _wait(
+        self, request: Request, deployment: Deployment, tokens: int, cost: int | None
+    ) -> None:
+        bill = request.bill
+        if bill is None or bill.plan.forgotten:
+            bill = request.bill = self._new_bill(request, deployment)
+        request.hold = await self._limiter.admit(bill.plan, tokens, cost)
 
-    def _new_terms(self, request: Request) -> Terms:
+    def _new_bill(self, request: Request, deployment: Deployment) -> Bill:
         # The key may have changed since the request came.
         key = self.key(request.key.project, request.key.id)
         # Nobody waits for a row of a batch, which goes at its own pace; what it costs counts.
         plan = self._limiter.plan(key, self._keyring.limits_of(key.project), only_budget=bool(request.job))
-        if self._version != self._keyring.version or len(self._terms) >= _REMEMBERED:
-            self._terms.clear()
-            self._version = self._keyring.version
-        terms = self._terms[request.job or key.id] = Terms(plan)
-        return terms
-
-    def _new_bill(self, request: Request, deployment: Deployment, terms: Terms) -> Bill:
         base = deployment.base or deployment
         model, adapter = base.model or base.name, deployment.name if deployment.adapter else ""
-        key = request.key
         answered = Series(
             key.project, key.id, model, adapter, base.name, request.job, ANSWERED, OK, streamed=False
         )
         price = self._prices.of(model, adapter)
-        each = price.prompt / MILLION, price.completion / MILLION
-        if len(terms.bills) >= _REMEMBERED:
-            terms.bills.clear()
-        bill = terms.bills[deployment] = Bill(
-            base, base.model, price, *each, answered, replace(answered, streamed=True)
-        )
+        # Rounded up: what an answer really costs is exact.
+        each = -(-price.prompt // MILLION), -(-price.completion // MILLION)
+        bill = Bill(plan, base, base.model, price, *each, answered, replace(answered, streamed=True))
+        if len(self._bills) >= _REMEMBERED:
+            self._bills.clear()
+        bills = self._bills.setdefault(request.job or key.id, {})
+        if len(bills) >= _REMEMBERED:
+            bills.clear()
+        bills[deployment] = bill
         return bill
 
-    def settle(self, request: Request, seconds: float) -> None:
-        """The request is over: what it used is written down.
+    def settle(self, over: Iterable[tuple[Request, float]]) -> None:
+        """These requests are over: what they used is written down.
 
         Args:
-            seconds: that it took.
+            over: with the seconds that each took.
         """
-        record, bill, hold = request.record, request.bill, request.hold
-        if record.deployment is None or bill is None:
-            if hold is not None:
-                hold.end(0, 0)
-            return
-        prompt, completion = record.prompt_tokens, record.completion_tokens
-        cost = 0
-        if bill.price is not FREE:
-            record.cost = cost = bill.price.cost(prompt, record.cached_tokens, completion)
-        # In the order of an entry, whose own constructor takes three times as long.
-        self.ledger.add(
-            (
-                bill.series(record),
-                request.id,
-                time.time(),
-                prompt,
-                record.cached_tokens,
-                completion,
-                seconds,
-                record.first_token,
-                cost,
+        add, now = self.ledger.add, time.time()
+        for request, seconds in over:
+            record, bill, hold = request.record, request.bill, request.hold
+            if record.deployment is None or bill is None:
+                if hold is not None:
+                    hold.end(0, 0)
+                continue
+            prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
+            cost = 0
+            if bill.price is not FREE:
+                record.cost = cost = bill.price.cost(prompt, cached, completion)
+            # In the order of an entry, whose own constructor takes three times as long.
+            add(
+                (
+                    bill.series(record),
+                    request.id,
+                    now,
+                    prompt,
+                    cached,
+                    completion,
+                    seconds,
+                    record.first_token,
+                    cost,
+                )
             )
-        )
-        if hold is not None:
-            hold.end(prompt + completion, cost, completion)
+            if hold is not None:
+                hold.end(prompt + completion, cost, completion)
 
     def key(self, project: str, identity: str) -> Key:
         """The key of this id, as it is now; one that is not known has no limits."""
@@ -286,7 +279,7 @@ async def row(accounts: Accounts | None, path: str, spec: Mapping[str, Any]) -> 
         raise
     finally:
         seconds = time.perf_counter() - request.started
-        accounts.settle(request, seconds)
+        accounts.settle([(request, seconds)])
         accounts.metrics.count_work(record)
         if accounts.tracer is not None:
             accounts.tracer.finish(request, seconds)

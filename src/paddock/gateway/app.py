@@ -156,6 +156,8 @@ class App:
         self.in_flight = 0
         self._exact: dict[str, dict[str, tuple[Mount, Route]]] = {}
         self._patterns: list[_Pattern] = []
+        # With the seconds that they took.
+        self._over: list[tuple[Request, float]] = []
         for mount in self.mounts:
             for route in mount.routes:
                 self._add(mount, route)
@@ -210,6 +212,22 @@ class App:
         methods, _ = self._methods(decoded_path(target.partition(b"?")[0]))
         found = methods.get(method.decode("ascii", "replace"))
         return found is not None and found[1].receives
+
+    def account(self) -> None:
+        """Counts the requests that are over: all at once that ended in one turn of the event loop, for what is
+        done again and again takes half the time that it takes between other things.
+        """
+        over, self._over = self._over, []
+        try:
+            if self.accounts is not None:
+                self.accounts.settle(over)
+        finally:
+            for request, seconds in over:
+                self.metrics.observe(request.record, seconds)
+            if self.access_log is not None:
+                for request, seconds in over:
+                    if request.record.logged:
+                        self.access_log.write(request, seconds)
 
     def _add(self, mount: Mount, route: Route) -> None:
         path = mount.prefix + route.pattern
@@ -304,11 +322,13 @@ class App:
 
     def _account(self, request: Request) -> None:
         seconds = time.perf_counter() - request.started
-        if request.accounts is not None:
-            request.accounts.settle(request, seconds)
-        self.metrics.observe(request.record, seconds)
-        if self.access_log is not None and request.record.logged:
-            self.access_log.write(request, seconds)
+        if self.tracer is None and self.prompts is None:
+            if not self._over:
+                asyncio.get_running_loop().call_soon(self.account)
+            self._over.append((request, seconds))
+            return
+        self._over.append((request, seconds))
+        self.account()
         if self.tracer is not None:
             self.tracer.finish(request, seconds)
         if self.prompts is not None:

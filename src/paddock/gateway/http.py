@@ -18,6 +18,7 @@ from paddock.services.keys import ANYBODY, Key
 if TYPE_CHECKING:
     from paddock.gateway.accounts import Accounts, Bill
     from paddock.gateway.limit_holds import Hold, LaneHold
+    from paddock.gateway.limit_lanes import Lane
 
 
 class Caller(Downstream, Protocol):
@@ -63,7 +64,6 @@ class Request:
         accounts: who counts what it uses; None if nobody does.
         bill: what the ledger is to say of it, once that is known.
         hold: what it may use of its key's and its project's limits; None if they have none.
-        paid: whether its hold has reserved all that it may cost.
         job: the batch that asks; empty if somebody waits for the answer.
         body: the whole body; empty if `incoming` is set.
         incoming: the body of a receiving route's request, for `pieces`.
@@ -84,7 +84,6 @@ class Request:
         "keep_alive",
         "key",
         "method",
-        "paid",
         "params",
         "path",
         "query",
@@ -118,8 +117,7 @@ class Request:
         self.key: Key = ANYBODY
         self.accounts: Accounts | None = None
         self.bill: Bill | None = None
-        self.hold: Hold | LaneHold | None = None
-        self.paid = False
+        self.hold: Hold | Lane | LaneHold | None = None
         self.job = ""
         self.started = time.perf_counter()
         self.record = Record()

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -56,7 +56,7 @@ class Keyring:
         pages: keeps off who comes so from a web page; None lets everybody come.
 
     Attributes:
-        version: another one after each change.
+        on_change: called after each change.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Keyring:
         self.anybody = anybody
         self._signer = signer
         self._pages = pages
-        self.version = 0
+        self.on_change: list[Callable[[], None]] = []
         self._by_id: dict[str, Key] = {}
         self._by_digest: dict[str, Key] = {}
         self._digests: dict[str, tuple[str, str]] = {}
@@ -91,7 +91,6 @@ class Keyring:
         """The keys are so now."""
         if changed is None or not (changed.keys or changed.projects):
             return
-        self.version += 1
         for project in changed.projects:
             self._limits[project.name] = project.limits
         for key, *digests in changed.keys:
@@ -102,6 +101,8 @@ class Keyring:
             self._by_digest.update((one, key) for one in reversed(digests) if one)
         if changed.keys:
             self._known.clear()
+        for call in self.on_change:
+            call()
 
     def limits_of(self, project: str) -> Limits:
         return self._limits.get(project, _NO_LIMITS)

@@ -12,18 +12,17 @@ from paddock.gateway.slices import RateSlice
 if TYPE_CHECKING:
     from paddock.gateway.limits import Limiter
 
-_LEARNS = 7
-"""Of what requests take one of eight teaches enough."""
 
 
 class Hold:
     """What a request that was let through has of its limits, until `end`.
 
     Attributes:
+        metered: whether it may cost more than is reserved for it, so that it is to be charged as it goes.
         reserved: what it may cost before more must be had of its budgets, in billionths of the currency.
     """
 
-    __slots__ = ("_ended", "_limiter", "_plan", "_tokens", "reserved")
+    __slots__ = ("_limiter", "_plan", "_tokens", "metered", "reserved")
 
     def __init__(
         self, limiter: Limiter, plan: Plan, tokens: tuple[tuple[RateSlice, int, int], ...], reserved: int
@@ -33,12 +32,7 @@ class Hold:
         # Each limit, the tick under which they were taken, and how many.
         self._tokens = tokens
         self.reserved = reserved
-        self._ended = False
-
-    @property
-    def has_budget(self) -> bool:
-        """Whether what it costs is limited."""
-        return bool(self._plan.budgets)
+        self.metered = bool(plan.budgets)
 
     def charge(self, cost: int) -> None:
         """Tells what the request cost so far. Tokens are settled at its end.
@@ -62,16 +56,13 @@ class Hold:
             self._limiter.spend(self._plan, more)
 
     def end(self, tokens: int, cost: int, answer: int = 0) -> None:
-        """Settles it: to be called once, however the request ended.
+        """Settles it: is called once, however the request ended.
 
         Args:
             tokens: of prompt and answer.
             cost: as it will be in the ledger; `Limiter.written` is told of the same.
             answer: tokens of the answer, from which is learned what is usual; 0 teaches nothing.
         """
-        if self._ended:
-            return
-        self._ended = True
         for rate, tick, taken in self._tokens:
             rate.settle(tick, taken, tokens)
         self._plan.end(self.reserved, cost)
@@ -84,23 +75,19 @@ class Hold:
 
 
 class LaneHold:
-    """`Hold` of a request that came by a lane.
+    """What a request that came by a lane has, if it may cost more than that reserved for it.
 
     Attributes:
-        reserved: see `Hold`.
+        metered, reserved: see `Hold`.
     """
 
-    __slots__ = ("_ended", "_lane", "_tokens", "reserved")
+    __slots__ = ("_lane", "reserved")
 
-    def __init__(self, lane: Lane, tokens: int, cost: int) -> None:
+    metered = True
+
+    def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._tokens = tokens
-        self.reserved = cost
-        self._ended = False
-
-    @property
-    def has_budget(self) -> bool:
-        return bool(self._lane.plan.budgets)
+        self.reserved = lane.cost
 
     def charge(self, cost: int) -> None:
         """See `Hold.charge`.
@@ -108,62 +95,23 @@ class LaneHold:
         Raises:
             BudgetSpent: it may go on no further.
         """
-        more = cost - self.reserved
-        if more <= 0:
-            return
-        self.reserved = cost
-        plan = self._lane.plan
-        if plan.lane is not None and plan.lane.cost >= more:
-            plan.lane.cost -= more
-        else:
-            self._lane.limiter.spend(plan, more)
+        if cost > self.reserved:
+            more, self.reserved = cost - self.reserved, cost
+            self._lane.limiter.spend(self._lane.plan, more)
 
     def reserve(self, cost: int) -> None:
         """See `Hold.reserve`."""
-        more, plan = cost - self.reserved, self._lane.plan
-        if more <= 0:
-            return
-        if plan.lane is not None and plan.lane.cost >= more:
-            plan.lane.cost -= more
-        elif self._lane.limiter.has(plan, more):
-            self._lane.limiter.spend(plan, more)
-        else:
-            return
-        self.reserved = cost
+        more, lane = cost - self.reserved, self._lane
+        if more > 0 and lane.limiter.has(lane.plan, more):
+            self.reserved = cost
+            lane.limiter.spend(lane.plan, more)
 
     def end(self, tokens: int, cost: int, answer: int = 0) -> None:
         """See `Hold.end`."""
-        if self._ended:
-            return
-        self._ended = True
-        lane = self._lane
-        if not lane.given_back:
-            lane.tokens += self._tokens - tokens
-        else:
-            lane.settle(self._tokens, tokens)
-            plan = lane.plan
-            if plan.lane is None:
-                plan.end(self.reserved, cost)
-                plan.learn(tokens, cost, answer)
-                lane.limiter.freed(plan)
-                return
-            # All but tokens is the same by the next lane.
-            lane = plan.lane
-        lane.places += 1
-        lane.cost += self.reserved - cost
-        lane.unwritten += cost
-        if not lane.requests & _LEARNS:
-            lane.plan.learn(tokens, cost, answer)
-        if lane.limiter.waiting:
-            lane.plan.give_back()
-            lane.limiter.freed(lane.plan)
+        if self.reserved > self._lane.cost:
+            self._lane.add(self.reserved - self._lane.cost)
+        self._lane.end(tokens, cost, answer)
 
     def headers(self) -> bytes:
         """See `Hold.headers`."""
-        lane = self._lane
-        if not lane.given_back:
-            return lane.headers()
-        plan = lane.plan
-        if plan.lane is not None:
-            return plan.lane.headers()
-        return limit_words.headers(plan.requests, plan.tokens, lane.limiter.resets)
+        return self._lane.headers()

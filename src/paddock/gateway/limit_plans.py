@@ -48,6 +48,7 @@ class Plan:
         forgotten: whether another one is made for the next request; what still has this one settles it by
             itself.
         lane: by which requests get what they need while there is plenty.
+        size: tokens and cost of the larger ones of the last requests, for the next lane.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Plan:
         "ones",
         "project_limits",
         "requests",
+        "size",
         "slices",
         "tokens",
         "used_at",
@@ -77,6 +79,7 @@ class Plan:
         self.used_at = 0.0
         self.forgotten = False
         self.lane: Lane | None = None
+        self.size = (1, 1)
         seen = () if only_budget else both
         self.requests = tuple(one.requests for one in seen if one.requests.limit is not None)
         self.tokens = tuple(one.tokens for one in seen if one.tokens.limit is not None)

@@ -100,29 +100,22 @@ class Limiter:
         """
         return self._plans.of(key, key.project, project_limits, only_budget)
 
-    def at_once(self, plan: Plan, tokens: int, cost: int | None = None) -> LaneHold | None:
+    def at_once(self, plan: Plan, tokens: int, cost: int | None = None) -> Lane | LaneHold | None:
         """Lets a request through if there is plenty of all that it needs; None leaves it to `admit`, whose
         arguments these are.
         """
-        if not tokens or not cost:
-            tokens, cost = plan.wanted(tokens, cost)
         lane = plan.lane
-        # A place is left wherever a request is: places come back.
         if (
             lane is None
-            or lane.requests < 1
-            or lane.tokens < tokens
-            or lane.cost < cost
+            or cost is None
+            or tokens > lane.tokens
+            or cost > lane.cost
+            or not lane.requests
             or self._clock() >= lane.until
         ):
-            lane = self._next_lane(plan, tokens, cost)
-            if lane is None:
-                return None
+            return self._by_a_lane(plan, tokens, cost)
         lane.requests -= 1
-        lane.places -= 1
-        lane.tokens -= tokens
-        lane.cost -= cost
-        return LaneHold(lane, tokens, cost)
+        return lane
 
     async def admit(self, plan: Plan, tokens: int, cost: int | None = None) -> Hold | None:
         """Lets a request through, limit by limit, or says why not. None if neither its key nor its project
@@ -140,8 +133,11 @@ class Limiter:
         if not plan.slices:
             return None
         now = self._note_use(plan)
-        tokens, cost = plan.wanted(tokens, cost)
-        return self._grab(plan, tokens, cost, now) or await self._wait(plan, tokens, cost, now)
+        tokens, most = plan.wanted(tokens, cost)
+        hold = self._grab(plan, tokens, most, now) or await self._wait(plan, tokens, most, now)
+        if cost is not None and hold.reserved >= cost:
+            hold.metered = False
+        return hold
 
     def written(self, costs: Costs) -> None:
         """So much is in the ledger now: it is not held beside it any more."""
@@ -241,12 +237,25 @@ class Limiter:
 
     # ---- letting through
 
-    def _next_lane(self, plan: Plan, tokens: int, cost: int) -> Lane | None:
-        plan.give_back()
-        if not plan.slices:
-            return None
-        plan.lane = fill(self, plan, tokens, cost, self._note_use(plan))
-        return plan.lane
+    def _by_a_lane(self, plan: Plan, tokens: int, cost: int | None) -> Lane | LaneHold | None:
+        """`at_once` for a request that needs another lane, or one that does not say what it may cost."""
+        tokens, most = plan.wanted(tokens, cost)
+        lane = plan.lane
+        if (
+            lane is None
+            or tokens > lane.tokens
+            or (most > lane.cost and plan.budgets)
+            or not lane.requests
+            or self._clock() >= lane.until
+        ):
+            plan.give_back()
+            if plan.forgotten or not plan.slices:
+                return None
+            lane = plan.lane = fill(self, plan, tokens, most, self._note_use(plan))
+            if lane is None:
+                return None
+        lane.requests -= 1
+        return LaneHold(lane) if cost is None and plan.budgets else lane
 
     def _note_use(self, plan: Plan) -> float:
         """Somebody comes, at the time that it is."""

@@ -10,6 +10,7 @@ from paddock.gateway.collect import Collector
 from paddock.gateway.counting import Counted
 from paddock.gateway.http import Request
 from paddock.gateway.limit_holds import Hold, LaneHold
+from paddock.gateway.limit_lanes import Lane
 from paddock.inference.relay import Collecting, Translator
 from paddock.services.prices import FREE, MILLION, Price
 
@@ -91,10 +92,10 @@ class Meter:
 
 def new_meter(request: Request, parts: Sequence[Counted], choices_each: int = 1) -> Meter | None:
     """What charges the parts of an answer, which may still become more; None if nothing is to be charged."""
-    if request.bill is None or request.hold is None or request.paid or not request.hold.has_budget:
+    hold, bill = request.hold, request.bill
+    if bill is None or bill.price is FREE or hold is None or isinstance(hold, Lane) or not hold.metered:
         return None
-    price = request.bill.price
-    return None if price is FREE else Meter(request.hold, price, parts, choices_each)
+    return Meter(hold, bill.price, parts, choices_each)
 
 
 def metered_translator(inner: FedTranslator, meter: Meter | None) -> Translator:

@@ -148,6 +148,7 @@ class Front:
         for task in (self._syncing, self._sharing):
             if task is not None:
                 await cancelled(task)
+        self.app.account()
         self.app.metrics.lay_down()
         await self.accounts.close()
         if self._sync is not None:

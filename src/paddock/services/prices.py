@@ -28,7 +28,9 @@ class Price:
 
     def __post_init__(self) -> None:
         each = [divmod(one, MILLION) for one in (self.prompt, self.cached_prompt, self.completion)]
-        whole = None if any(rest for _, rest in each) else (each[0][0], each[1][0], each[2][0])
+        prompt, cached, completion = (whole for whole, _ in each)
+        # A cached token is one of the prompt's that costs so much more, which is less.
+        whole = None if any(rest for _, rest in each) else (prompt, cached - prompt, completion)
         object.__setattr__(self, "_each", whole)
 
     def cost(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> int:
@@ -39,11 +41,7 @@ class Price:
         """
         if self._each is not None:
             prompt, cached, completion = self._each
-            return (
-                (prompt_tokens - cached_tokens) * prompt
-                + cached_tokens * cached
-                + completion_tokens * completion
-            )
+            return prompt_tokens * prompt + cached_tokens * cached + completion_tokens * completion
         millionths = (
             (prompt_tokens - cached_tokens) * self.prompt
             + cached_tokens * self.cached_prompt

@@ -43,7 +43,7 @@ class Case:
         request = unsent("/v1/chat/completions")
         request.key, request.accounts = key, self.accounts
         await admit(request, FOAL, 10)
-        self.accounts.settle(request, 0.1)
+        self.accounts.settle([(request, 0.1)])
         return request
 
 
