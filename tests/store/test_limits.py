@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from paddock.errors import BudgetSpent, RateLimited, StoreFailed, Unavailable
 from paddock.gateway.limit_holds import Hold, LaneHold
+from paddock.gateway.limit_lanes import Lane
 from paddock.gateway.limit_plans import Plan
 from paddock.gateway.limits import Limiter
 from paddock.schemas.limits import NANO, Limits
@@ -59,7 +60,7 @@ class Pair:
     def plan(self, at: int, *, only_budget: bool = False) -> Plan:
         return self.both[at].plan(self.key, self.project_limits, only_budget=only_budget)
 
-    async def ask(self, at: int, tokens: int = 1, cost: int | None = None) -> Hold | LaneHold | None:
+    async def ask(self, at: int, tokens: int = 1, cost: int | None = None) -> Hold | Lane | LaneHold | None:
         """A request to one of them; None if it is refused."""
         try:
             limiter, plan = self.both[at], self.plan(at)
@@ -165,28 +166,30 @@ class TestLanes:
     async def test_what_they_hand_out_adds_up(self, ledger: Ledger) -> None:
         limits = Limits(100_000, 50_000_000, 5_000, 10**9)
         chance = random.Random(5)
-        tokens = cost = by_lane = 0
-        under_way: list[Hold | LaneHold] = []
+        tokens = cost = 0
+        came_by: Counter[type] = Counter()
+        under_way: list[Hold | Lane | LaneHold] = []
         async with pair(ledger, limits, limits) as one:
 
             def end() -> None:
                 nonlocal tokens, cost
                 used, paid = chance.randint(0, 300), chance.randint(0, 3000)
                 hold = under_way.pop(chance.randrange(len(under_way)))
-                if chance.random() < 0.3:
+                if not isinstance(hold, Lane) and chance.random() < 0.3:
                     hold.charge(paid)
                 hold.end(used, paid, used)
                 tokens, cost = tokens + used, cost + paid
 
             for number in range(3000):
                 one.clock.now += 0.0005
-                hold = await one.ask(number % 2, tokens=100, cost=1000)
+                said = chance.random() < 0.5
+                hold = await one.ask(number % 2, tokens=chance.randint(1, 200), cost=1000 if said else None)
                 assert hold is not None
-                by_lane += isinstance(hold, LaneHold)
+                came_by[type(hold)] += 1
                 under_way.append(hold)
                 if len(under_way) > 40:
                     end()
-            assert by_lane > 300
+            assert min(came_by[Lane], came_by[LaneHold]) > 300
             while under_way:
                 end()
             await one.pass_time(10)

@@ -42,6 +42,7 @@ class Bill:
     Attributes:
         plan: its limits.
         base, of: the deployment that serves it and what that was serving when this was made.
+        adapted: the same deployment if an adapter of it is asked.
         prompt_each, answer_each: what a token costs at most, in billionths of the currency.
         answered, streamed: what nearly all of it is, whole answers and streams.
         others: what else there was, by its outcome, status, and whether it was streamed.
@@ -50,6 +51,7 @@ class Bill:
     plan: Plan
     base: Deployment
     of: str
+    adapted: Deployment | None
     price: Price
     prompt_each: int
     answer_each: int
@@ -126,13 +128,11 @@ class Accounts:
             limit of its key or project is reached, `BudgetSpent` if what one of them may cost is spent, and
             `Unavailable` if the ledger cannot be asked whether there is something left.
         """
-        bills = self._bills.get(request.job or request.key.id)
-        bill = None if bills is None else bills.get(deployment)
-        if (
-            bill is None
-            or bill.base is not (deployment.base or deployment)
-            or bill.of is not bill.base.model
-        ):
+        try:
+            bill = self._bills[request.job or request.key.id][deployment]
+        except KeyError:
+            bill = self._new_bill(request, deployment)
+        if bill.adapted is not deployment.base or bill.of is not bill.base.model:
             bill = self._new_bill(request, deployment)
         request.bill = bill
         plan = bill.plan
@@ -148,12 +148,13 @@ class Accounts:
             answer = max_tokens * answers
             cost = tokens * bill.prompt_each + answer * bill.answer_each if plan.budgets else 0
             tokens += answer
-        request.hold = hold = self._limiter.at_once(plan, tokens, cost)
-        return None if hold is not None else self._wait(request, deployment, tokens, cost)
+        hold = self._limiter.at_once(plan, tokens, cost)
+        if hold is None:
+            return self._wait(request, deployment, tokens, cost)
+        request.hold = hold
+        return None
 
-    async def _wait(
-        self, request: Request, deployment: Deployment, tokens: int, cost: int | None
-    ) -> None:
+    async def _wait(self, request: Request, deployment: Deployment, tokens: int, cost: int | None) -> None:
         bill = request.bill
         if bill is None or bill.plan.forgotten:
             bill = request.bill = self._new_bill(request, deployment)
@@ -172,7 +173,8 @@ class Accounts:
         price = self._prices.of(model, adapter)
         # Rounded up: what an answer really costs is exact.
         each = -(-price.prompt // MILLION), -(-price.completion // MILLION)
-        bill = Bill(plan, base, base.model, price, *each, answered, replace(answered, streamed=True))
+        streamed = replace(answered, streamed=True)
+        bill = Bill(plan, base, base.model, deployment.base, price, *each, answered, streamed)
         if len(self._bills) >= _REMEMBERED:
             self._bills.clear()
         bills = self._bills.setdefault(request.job or key.id, {})

@@ -214,8 +214,8 @@ class App:
         return found is not None and found[1].receives
 
     def account(self) -> None:
-        """Counts the requests that are over: all at once that ended in one turn of the event loop, for what is
-        done again and again takes half the time that it takes between other things.
+        """Counts the requests that are over: all at once that ended in one turn of the event loop, for what
+        is done again and again takes half the time that it takes between other things.
         """
         over, self._over = self._over, []
         try:

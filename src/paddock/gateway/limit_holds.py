@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from paddock.gateway.limits import Limiter
 
 
-
 class Hold:
     """What a request that was let through has of its limits, until `end`.
 

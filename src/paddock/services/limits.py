@@ -11,18 +11,17 @@ by itself when the process does not renew it.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import BindParameter, Select, bindparam, delete, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, bindparam, delete, func, literal, select, text, union_all
 
-from paddock.services.usage.record import periods, spent
-from paddock.store.bulk import insert_rows
+from paddock.services.usage.record import periods
+from paddock.store.bulk import OneRow, insert_rows
 from paddock.store.database import WriteSession
-from paddock.store.ledger_tables import LimitLeaseRow, LimitWindowRow
+from paddock.store.ledger_tables import LimitLeaseRow, LimitWindowRow, SpentRow
 
 REQUESTS, TOKENS, CONCURRENT, BUDGET = "requests", "tokens", "concurrent", "budget"
 LEASE_SECONDS = 4.0
@@ -38,10 +37,24 @@ _SET = (
 # Made once: to put such a statement together takes longer than to execute it.
 _SUBJECTS: BindParameter[str] = bindparam("subjects", expanding=True)
 _IN_WINDOW = LimitWindowRow.tick > bindparam("oldest"), LimitWindowRow.tick < bindparam("end")
-_COUNTS = (
-    select(LimitWindowRow.subject, LimitWindowRow.kind, func.sum(LimitWindowRow.taken))
-    .where(LimitWindowRow.subject.in_(_SUBJECTS), *_IN_WINDOW)
-    .group_by(LimitWindowRow.subject, LimitWindowRow.kind)
+_TAKEN, _HELD, _SPENT = "taken", "held", "spent"
+_FOUND = OneRow(
+    union_all(
+        select(literal(_TAKEN), LimitWindowRow.subject, LimitWindowRow.kind, func.sum(LimitWindowRow.taken))
+        .where(LimitWindowRow.subject.in_(_SUBJECTS), *_IN_WINDOW)
+        .group_by(LimitWindowRow.subject, LimitWindowRow.kind),
+        select(literal(_HELD), LimitLeaseRow.subject, LimitLeaseRow.kind, func.sum(LimitLeaseRow.held))
+        .where(
+            LimitLeaseRow.subject.in_(_SUBJECTS),
+            LimitLeaseRow.holder != bindparam("holder"),
+            LimitLeaseRow.expires_at > bindparam("now"),
+        )
+        .group_by(LimitLeaseRow.subject, LimitLeaseRow.kind),
+        select(literal(_SPENT), SpentRow.subject, SpentRow.period, SpentRow.cost).where(
+            SpentRow.subject.in_(_SUBJECTS),
+            SpentRow.period.in_(bindparam("periods", expanding=True)),
+        ),
+    )
 )
 _TICKS = (
     select(LimitWindowRow.tick, LimitWindowRow.taken)
@@ -49,15 +62,6 @@ _TICKS = (
         LimitWindowRow.subject == bindparam("subject"), LimitWindowRow.kind == bindparam("kind"), *_IN_WINDOW
     )
     .order_by(LimitWindowRow.tick)
-)
-_OTHERS = (
-    select(LimitLeaseRow.subject, LimitLeaseRow.kind, func.sum(LimitLeaseRow.held))
-    .where(
-        LimitLeaseRow.subject.in_(_SUBJECTS),
-        LimitLeaseRow.holder != bindparam("holder"),
-        LimitLeaseRow.expires_at > bindparam("now"),
-    )
-    .group_by(LimitLeaseRow.subject, LimitLeaseRow.kind)
 )
 _LOCK = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(one, 6)) FROM unnest(CAST(:subjects AS text[])) one"
@@ -166,12 +170,25 @@ def exchange(
     """Gives back, then takes, for one process: answers in the order of what is asked. Others that ask for the
     same subjects wait until it is committed. No subject and kind may be asked for twice.
     """
+    subjects = sorted({one.subject for one in takes} | {one.subject for one in leases})
     if session.connection().dialect.name == "postgresql":
-        subjects = sorted({one.subject for one in takes} | {one.subject for one in leases})
         session.execute(_LOCK, {"subjects": subjects})
     tick = window.tick(now)
-    taken = _take(session, takes, tick, tick - window.ticks_back) if takes else []
-    leased = _lease(session, holder, leases, now) if leases else []
+    # A clock that was set back does not shut everybody out until it is there again.
+    ticks = {"oldest": tick - window.ticks_back, "end": tick + TICKS}
+    names = dict(zip(("total", "month", "day"), periods(int(now)), strict=True))
+    asked = {
+        **ticks,
+        "subjects": subjects,
+        "holder": holder,
+        "now": now,
+        "periods": sorted({names[one.period] for one in leases}),
+    }
+    found: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    for what, subject, kind, count in _FOUND.of(session, asked):
+        found[what][subject, kind] = int(count)
+    taken = _take(session, takes, found[_TAKEN], tick, ticks) if takes else []
+    leased = _lease(session, holder, leases, found, names, now) if leases else []
     return taken, leased
 
 
@@ -200,21 +217,25 @@ def clear(session: WriteSession, now: float, window: Window) -> None:
     session.execute(delete(LimitLeaseRow).where(LimitLeaseRow.expires_at < now - LEASE_SECONDS))
 
 
-def _take(session: WriteSession, takes: Sequence[Take], tick: int, oldest: int) -> list[Taken]:
+def _take(
+    session: WriteSession,
+    takes: Sequence[Take],
+    counts: Counter[tuple[str, str]],
+    tick: int,
+    ticks: Mapping[str, int],
+) -> list[Taken]:
     """
     Args:
-        oldest: the last tick of which nothing counts any more.
+        counts: what is taken, by subject and kind.
+        ticks: what counts is between `oldest` and `end`.
     """
-    # A clock that was set back does not shut everybody out until it is there again.
-    ticks = {"oldest": oldest, "end": tick + TICKS}
-    counts = _sums(session, _COUNTS, takes, ticks)
     changes: Counter[tuple[str, str, int]] = Counter()  # by subject, kind and tick
     for one in takes:
         changes[one.subject, one.kind, tick] += one.late
         for at, count in one.back:
             changes[one.subject, one.kind, at] -= count
     for (subject, kind, at), count in changes.items():
-        if oldest < at < tick + TICKS:
+        if ticks["oldest"] < at < ticks["end"]:
             counts[subject, kind] += count
     taken = []
     for one in takes:
@@ -233,33 +254,33 @@ def _take(session: WriteSession, takes: Sequence[Take], tick: int, oldest: int) 
     return taken
 
 
-def _lease(session: WriteSession, holder: str, leases: Sequence[Lease], now: float) -> list[Leased]:
-    others = _sums(session, _OTHERS, leases, {"holder": holder, "now": now})
-    names = dict(zip(("total", "month", "day"), periods(int(now)), strict=True))
-    budgets = [one.subject for one in leases if one.kind == BUDGET]
-    costs = spent(session, budgets, names.values()) if budgets else Counter[tuple[str, str]]()
+def _lease(
+    session: WriteSession,
+    holder: str,
+    leases: Sequence[Lease],
+    found: Mapping[str, Counter[tuple[str, str]]],
+    names: Mapping[str, str],
+    now: float,
+) -> list[Leased]:
+    """
+    Args:
+        found: what others hold, and what was spent.
+        names: of the periods that it is now.
+    """
     leased = []
     for one in leases:
-        gone = costs[one.subject, names[one.period]] if one.kind == BUDGET else 0
-        top = one.limit - gone - others[one.subject, one.kind]
+        gone = found[_SPENT][one.subject, names[one.period]] if one.kind == BUDGET else 0
+        top = one.limit - gone - found[_HELD][one.subject, one.kind]
         wanted = one.base + one.wanted
         held = max(one.base, min(wanted + _plenty(one.more, top - wanted), top))
         leased.append(Leased(held, top - held, gone))
     rows = sorted(
-        (one.subject, one.kind, holder, found.held, now + LEASE_SECONDS)
-        for one, found in zip(leases, leased, strict=True)
+        (one.subject, one.kind, holder, answer.held, now + LEASE_SECONDS)
+        for one, answer in zip(leases, leased, strict=True)
     )
     columns = ("subject", "kind", "holder", "held", "expires_at")
     insert_rows(session, LimitLeaseRow.__table__, columns, rows, _SET)
     return leased
-
-
-def _sums(
-    session: Session, statement: Select[str, str, int], of: Iterable[Take | Lease], values: Mapping[str, Any]
-) -> Counter[tuple[str, str]]:
-    """What the statement adds up, by subject and kind."""
-    found = session.execute(statement, {"subjects": list({one.subject for one in of}), **values})
-    return Counter({(subject, kind): int(count) for subject, kind, count in found})
 
 
 def _plenty(more: int, left: int) -> int:

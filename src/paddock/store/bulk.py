@@ -1,7 +1,8 @@
-"""Many rows in few statements.
+"""Many rows in few steps.
 
-Python's drivers give their thread's turn away for each statement, and in a busy process get it back after 5
-ms only: a thousand rows that are a thousand statements then take seconds.
+Python's driver for SQLite gives its thread's turn away for each statement and for each row that it reads, and
+in a busy process gets it back after up to 5 ms: a thousand rows that are a thousand statements then take
+seconds. And each turn that it gets costs the event loop some tenths of a millisecond.
 """
 
 from __future__ import annotations
@@ -12,14 +13,37 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table
+import orjson
+from sqlalchemy import CompoundSelect, Connection, Dialect, Table, func, select
 from sqlalchemy.orm import Session
 
-_SIZES = (512, 64, 16, 4, 1)
-"""Rows in one of SQLite's statements; few sizes, so that the driver keeps them prepared."""
+_MOST_ROWS = 1024
+"""In one of SQLite's statements, and in most a power of two: any number of rows is few statements then, and
+few different ones, which the driver keeps prepared."""
+_FEW_ROWS = 16
+"""Up to so many are one statement."""
 _MOST_VALUES = 32_766
 """In one of SQLite's statements."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class OneRow:
+    """What a statement finds, few rows of numbers and texts, in one step of SQLite.
+
+    Args:
+        statement: its columns need no conversion.
+    """
+
+    def __init__(self, statement: CompoundSelect[Any]) -> None:
+        self._rows = statement
+        found = statement.subquery()
+        self._packed = select(func.json_group_array(func.json_array(*found.c))).select_from(found)
+
+    def of(self, session: Session, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        if session.connection().dialect.name != "sqlite":
+            return session.execute(self._rows, parameters).all()
+        packed: list[list[Any]] = orjson.loads(session.execute(self._packed, parameters).scalar_one())
+        return packed
 
 
 def insert_rows(
@@ -41,26 +65,43 @@ def insert_rows(
     Returns:
         What comes back if `end` has a `RETURNING`.
     """
-    if not rows:
+    return insert_columns(session, table, columns, list(zip(*rows, strict=True)), end, same=same)
+
+
+def insert_columns(
+    session: Session,
+    table: Any,
+    columns: tuple[str, ...],
+    values: Sequence[Sequence[Any]],
+    end: str = "",
+    *,
+    same: Mapping[str, Any] = _NOTHING,
+) -> list[tuple[Any, ...]]:
+    """`insert_rows` of what is there by columns: the values of the first one, of the second, and so on."""
+    if not values:
         return []
     connection = session.connection()
     shared, names = tuple(same.values()), tuple(same)
-    values = list(zip(*rows, strict=True))
+    rows = len(values[0])
     if connection.dialect.name != "sqlite":
         # An array for each column is a tenth of the work of a parameter for each value.
         statement = _of_arrays(table, names, columns, end, connection.dialect)
         return _run(connection, statement, (*shared, *map(_array, values)))
     found = []
     begin = 0
-    for size in _SIZES:
-        if size * len(columns) + len(names) > _MOST_VALUES:
-            continue
+    while begin < rows:
+        size = _size(rows - begin, (_MOST_VALUES - len(shared)) // len(columns))
+        of_rows = zip(*(column[begin : begin + size] for column in values), strict=True)
         statement = _of_values(table, names, columns, size, end)
-        while len(rows) - begin >= size:
-            of_columns = (column[begin : begin + size] for column in values)
-            found += _run(connection, statement, (*shared, *itertools.chain.from_iterable(of_columns)))
-            begin += size
+        found += _run(connection, statement, (*shared, *itertools.chain.from_iterable(of_rows)))
+        begin += size
     return found
+
+
+def _size(rows: int, most: int) -> int:
+    """How many of these rows the next statement takes, which may take so many."""
+    rows = min(rows, most, _MOST_ROWS)
+    return rows if rows <= _FEW_ROWS else 1 << (rows.bit_length() - 1)
 
 
 def _run(connection: Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -70,13 +111,11 @@ def _run(connection: Connection, statement: str, values: tuple[Any, ...]) -> lis
 
 @functools.lru_cache(256)
 def _of_values(table: Table, same: tuple[str, ...], columns: tuple[str, ...], size: int, end: str) -> str:
-    """First come the values that are the same, then those of the first column, and so on."""
-    firsts = [1 + len(same) + size * number for number in range(len(columns))]
-    rows = (
-        ", ".join(f"?{number}" for number in (*range(1, 1 + len(same)), *(first + row for first in firsts)))
-        for row in range(size)
-    )
-    return f"{_into(table, same + columns)} VALUES {', '.join(f'({row})' for row in rows)} {end}"
+    # SQLite takes a question mark for the value after the last one. One with a number it looks for among all
+    # numbers that it has met, one after the other.
+    marks = [f"?{number}" for number in range(1, 1 + len(same))] + ["?"] * len(columns)
+    row = f"({', '.join(marks)})"
+    return f"{_into(table, same + columns)} VALUES {', '.join([row] * size)} {end}"
 
 
 @functools.lru_cache(64)

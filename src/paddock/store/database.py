@@ -180,8 +180,12 @@ def _sqlite(url: Any) -> Engine:
         raise StartupError(
             f"cannot write the database {path}: {error.strerror or error}; choose another --data-dir"
         ) from error
+    # The one used last has its statements prepared and, unless another one wrote since, its pages at hand.
     engine = create_engine(
-        url, pool_size=THREADS, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+        url,
+        pool_size=THREADS,
+        pool_use_lifo=True,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")

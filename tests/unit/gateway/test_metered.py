@@ -16,7 +16,7 @@ EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
 class Hold:
     """What a request may cost: no more than `budget`."""
 
-    has_budget = True
+    metered = True
 
     def __init__(self, budget: int, reserved: int = 0) -> None:
         self.budget = budget
@@ -67,7 +67,6 @@ class Bill:
 class Request:
     def __init__(self, hold: Hold | None, price: Price | None = None) -> None:
         self.hold = hold
-        self.paid = False
         self.bill = Bill(price or Price(completion=COST * 10**6))
 
 
@@ -120,5 +119,5 @@ class TestMetered:
     def test_where_nothing_is_charged_nothing_stands_between(self, request_: Request) -> None:
         stream = Stream()
         if request_.hold is not None:
-            request_.hold.has_budget = False
+            request_.hold.metered = False
         assert metered(stream, request_) is stream

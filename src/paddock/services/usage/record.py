@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.orm import Session
 
 from paddock.schemas.usage import Entry, Series, Values
-from paddock.store.bulk import insert_rows
+from paddock.store.bulk import insert_columns, insert_rows
 from paddock.store.database import WriteSession
 from paddock.store.ledger_tables import BatchRow, InstanceRow, KeptRow, RequestRow, SpentRow, SumRow
 
@@ -50,6 +50,8 @@ Group = tuple[int, str, str, str, str, str, str]
 """When an hour begins, and `GROUPS`."""
 Sums = dict[Group, list[int]]
 """`MEASURES` of each group."""
+Columns = Sequence[Sequence[Any]]
+"""Entries of a series: the values of each field in turn."""
 Costs = dict[tuple[str, str], int]
 """In billionths of the currency, by key and project."""
 
@@ -145,52 +147,47 @@ def periods(at: int) -> tuple[str, str, str]:
     return TOTAL, day[:7], day
 
 
-def _by_series(entries: Sequence[Values]) -> dict[Series, list[Values]]:
-    found: dict[Series, list[Values]] = {}
+def _by_series(entries: Sequence[Values]) -> dict[Series, Columns]:
+    found: defaultdict[Series, list[Values]] = defaultdict(list)
     for entry in entries:
-        of_series = found.get(entry[0])
-        if of_series is None:
-            of_series = found[entry[0]] = []
-        of_series.append(entry)
-    return found
+        found[entry[0]].append(entry)
+    return {one: list(zip(*of_series, strict=True)) for one, of_series in found.items()}
 
 
-def _insert(session: WriteSession, series: Mapping[Series, Sequence[Values]]) -> None:
+def _insert(session: WriteSession, series: Mapping[Series, Columns]) -> None:
     rest: list[tuple[Any, ...]] = []
-    for one, entries in series.items():
+    for one, (_, *columns) in series.items():
         same = _values_of(one)
-        rows = [entry[1:] for entry in entries]
-        if len(rows) < _SEVERAL:
-            rest += [same + row for row in rows]
+        if len(columns[0]) < _SEVERAL:
+            rest += [same + row for row in zip(*columns, strict=True)]
         else:
             shared = dict(zip(_SERIES, same, strict=True))
-            insert_rows(session, RequestRow.__table__, _EACH, rows, same=shared)
+            insert_columns(session, RequestRow.__table__, _EACH, columns, same=shared)
     insert_rows(session, RequestRow.__table__, _SERIES + _EACH, rest)
 
 
-def _sums_of(series: Mapping[Series, Sequence[Values]]) -> Sums:
+def _sums_of(series: Mapping[Series, Columns]) -> Sums:
     """The entries by hours and groups."""
     sums: Sums = {}
-    for one, entries in series.items():
-        for hour, of_hour in _by_hour(entries).items():
+    for one, columns in series.items():
+        for hour, (_, _, _, prompt, cached, completion, _, _, cost) in _by_hour(columns).items():
             group = (hour, one.project, one.key, one.model, one.adapter, one.deployment, one.outcome)
             found = sums.setdefault(group, [0] * len(MEASURES))
-            _, _, _, prompt, cached, said, _, _, cost = zip(*of_hour, strict=True)
-            added = (len(of_hour), sum(prompt), sum(cached), sum(said), sum(cost), 0)
+            added = (len(cost), sum(prompt), sum(cached), sum(completion), sum(cost), 0)
             sums[group] = [before + more for before, more in zip(found, added, strict=True)]
     return sums
 
 
-def _by_hour(entries: Sequence[Values]) -> dict[int, Sequence[Values]]:
+def _by_hour(columns: Columns) -> dict[int, Columns]:
     """By the begin of the hour, which of entries that are written together nearly all have in common."""
-    times = [entry[2] for entry in entries]
+    times = columns[2]
     first, last = (int(at) // HOUR * HOUR for at in (min(times), max(times)))
     if first == last:
-        return {first: entries}
-    found: dict[int, list[Values]] = {}
-    for entry in entries:
+        return {first: columns}
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for entry in zip(*columns, strict=True):
         found.setdefault(int(entry[2]) // HOUR * HOUR, []).append(entry)
-    return {**found}
+    return {hour: list(zip(*of_hour, strict=True)) for hour, of_hour in found.items()}
 
 
 def _is_new(session: WriteSession, batch: Batch) -> bool:
