@@ -1,6 +1,6 @@
 """What keys, limits and the ledger cost the gateway, beside the same gateway without them.
 
-`python -m bench.accounting [--quick] [--rounds 9]`.
+`python -m bench.accounting [--quick] [--rounds 9] [--parts]`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +26,13 @@ TURNS = 4
 HOW = (
     f"{relayed.WHAT}. All are started anew in each round: one and the same server is up to a tenth faster or"
     f" slower by where its memory happens to lie. `{OFF}` is `paddock serve` with all but keys, limits and"
-    f" the ledger; `{BARE}` is the gateway alone, without a store and all that goes on beside answering;"
-    f" `{LEDGER}` is `paddock serve`; `{ON}` is `paddock serve --require-keys`, with prices, and with limits"
-    " of every kind (requests and tokens per minute, concurrent requests, budget) for the key and for its"
-    " project, none of which is reached. Ratios are medians of the rounds' ratios."
+    f" the ledger; `{ON}` is `paddock serve --require-keys`, with prices, and with limits of every kind"
+    " (requests and tokens per minute, concurrent requests, budget) for the key and for its project, none of"
+    " which is reached. Ratios are medians of the rounds' ratios."
+)
+PARTS = (
+    f"`{BARE}` is the gateway alone, without a store and all that goes on beside answering; `{LEDGER}` is"
+    " `paddock serve`. More servers that run meanwhile cost those with more threads of their own more."
 )
 
 
@@ -70,19 +73,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--parts", action="store_true", help="also show what two of the parts cost alone")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
     servers.end_on_sigterm()
     machine.raise_file_limit()
     machine.use_cores(CORES)
-    report.header("Keys, limits and the ledger beside none", HOW)
-    figures = {name: Figures() for name in (BARE, OFF, LEDGER, ON)}
+    report.header("Keys, limits and the ledger beside none", f"{HOW} {PARTS}" if arguments.parts else HOW)
+    names = (BARE, OFF, LEDGER, ON) if arguments.parts else (OFF, ON)
+    figures = {name: Figures() for name in names}
     off = Counter[str]()
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as name, contestants.stub(Path(name)) as engine:
         for turn in range(rounds):
             folder = Path(name) / f"round-{turn}"
             folder.mkdir()
-            with _all(engine, folder) as them:
+            with _started(engine, folder, names) as them:
                 _load(engine, them, folder, turn)
                 _note(them, figures)
                 off.update(_rows(them))
@@ -90,27 +95,27 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _all(engine: Server, folder: Path) -> Iterator[list[Contestant]]:
+def _started(engine: Server, folder: Path, names: Sequence[str]) -> Iterator[list[Contestant]]:
     with contextlib.ExitStack() as stack:
-        key, reader = _keys(folder / "data")
-        bare = stack.enter_context(contestants.bare(engine.url, folder, BARE))
-        off = stack.enter_context(contestants.uncounted(engine.url, folder, OFF))
-        plain = stack.enter_context(contestants.paddock(engine.url, folder, name=LEDGER))
-        full = stack.enter_context(
-            contestants.paddock(
-                engine.url,
-                folder,
-                name=ON,
-                options=["--require-keys"],
-                env={"PADDOCK_DATA_DIR": str(folder / "data")},
-            )
-        )
-        yield [
-            _contestant(bare, load.NO_KEY, None),
-            _contestant(off, load.NO_KEY, None),
-            _contestant(plain, load.NO_KEY, load.NO_KEY),
-            _contestant(full, key.secret, reader.secret),
-        ]
+        yield [stack.enter_context(_contestant(name, engine, folder)) for name in names]
+
+
+@contextlib.contextmanager
+def _contestant(name: str, engine: Server, folder: Path) -> Iterator[Contestant]:
+    key, reads = load.NO_KEY, None
+    if name == BARE:
+        starts = contestants.bare(engine.url, folder, name)
+    elif name == OFF:
+        starts = contestants.uncounted(engine.url, folder, name)
+    elif name == LEDGER:
+        starts, reads = contestants.paddock(engine.url, folder, name=name), load.NO_KEY
+    else:
+        mine, reader = _keys(folder / "data")
+        key, reads = mine.secret, reader.secret
+        env = {"PADDOCK_DATA_DIR": str(folder / "data")}
+        starts = contestants.paddock(engine.url, folder, name=name, options=["--require-keys"], env=env)
+    with starts as server:
+        yield Contestant(server, key, reads, relayed.answer_lengths(server, key))
 
 
 def _keys(data: Path) -> tuple[ApiKey, ApiKey]:
@@ -118,10 +123,6 @@ def _keys(data: Path) -> tuple[ApiKey, ApiKey]:
     key = keys.make(data, "wrk", "bench", keys.PLENTY)
     keys.limit_project(data, "bench", keys.PLENTY)
     return key, keys.make(data, "reader", scopes=["admin"])
-
-
-def _contestant(server: Server, key: str, reads: str | None) -> Contestant:
-    return Contestant(server, key, reads, relayed.answer_lengths(server, key))
 
 
 def _load(engine: Server, them: list[Contestant], folder: Path, turn: int) -> None:
@@ -160,6 +161,8 @@ def _show(figures: Mapping[str, Figures]) -> list[report.Target]:
             shown.append([name, *(report.number(statistics.median(of_kind[kind])) for kind in KINDS)])
         report.table([what, *KINDS], shown)
     for name, other in ((LEDGER, OFF), (ON, OFF), (OFF, BARE), (ON, BARE)):
+        if not {name, other} <= set(figures):
+            continue
         said = []
         for kind in KINDS:
             ratios = sorted(_ratios(figures, name, other, kind))

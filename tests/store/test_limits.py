@@ -451,7 +451,7 @@ class TestBudget:
     async def test_a_stream_ends_when_it_is_gone(self, ledger: Ledger) -> None:
         async with pair(ledger, Limits(budget=1000, budget_period="total")) as one:
             hold = await one.ask(0, cost=100)
-            assert hold is not None
+            assert isinstance(hold, Hold)
             spent = 0
 
             async def stream() -> None:

@@ -39,10 +39,10 @@ class Case:
     def limit_project(self, limits: Limits) -> None:
         self._keyring.follow(ChangedKeys([], [Project("team", limits, 0.0)]))
 
-    async def ask(self, key: Key) -> Request:
+    async def ask(self, key: Key, deployment: Deployment = FOAL) -> Request:
         request = unsent("/v1/chat/completions")
         request.key, request.accounts = key, self.accounts
-        await admit(request, FOAL, 10)
+        await admit(request, deployment, 10)
         self.accounts.settle([(request, 0.1)])
         return request
 
@@ -81,3 +81,22 @@ class TestAdmit:
             await case.ask(case.key)
         case.limit_project(Limits())
         assert (await case.ask(case.key)).hold is None
+
+    async def test_who_comes_back_after_long_meets_the_same_limits(self, case: Case) -> None:
+        case.limit(Limits(requests_per_minute=2, budget=10**9))
+        bill = (await case.ask(case.key)).bill
+        assert bill is not None
+        bill.plan.forgotten = True
+        assert (await case.ask(case.key)).hold is not None
+        with pytest.raises(RateLimited, match="2 requests per minute"):
+            await case.ask(case.key)
+
+    async def test_what_a_deployment_serves_may_change(self, case: Case) -> None:
+        deployment = Deployment("stable", "attached", "foal", model="foal")
+        seen = []
+        for model in ("foal", "mare", "mare"):
+            deployment.model = model
+            request = await case.ask(case.key, deployment)
+            assert request.bill is not None
+            seen.append(request.bill.answered.model)
+        assert seen == ["foal", "mare", "mare"]
