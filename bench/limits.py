@@ -25,6 +25,7 @@ from typing import Any
 from bench import report
 from paddock.errors import RateLimited
 from paddock.gateway.ledger import LedgerWriter
+from paddock.gateway.limit_lanes import Lane
 from paddock.gateway.limits import Limiter
 from paddock.schemas.limits import NANO, Limits
 from paddock.schemas.usage import Entry, Series
@@ -186,7 +187,8 @@ async def _client(
             for piece in range(1, PIECES + 1):
                 await asyncio.sleep(case.holds * chance.random() / PIECES)
                 made = tokens * piece // PIECES
-                hold.charge(made * PRICE)
+                if not isinstance(hold, Lane):
+                    hold.charge(made * PRICE)
         took = {"tokens": made, "budget": made * PRICE}.get(case.kind, 1)
         done.append(Did(began, time.time(), took))
         hold.end(made, made * PRICE, made)
@@ -222,7 +224,7 @@ def _sum(done: Sequence[Did]) -> int:
 
 
 def _cost(folder: Path) -> None:
-    """Microseconds of one core for letting through, charging ten pieces, the headers and the end."""
+    """Microseconds of one core: letting through, charging ten pieces if need be, the headers and the end."""
     many = 10**12
     everything = Limits(many, many, many, many * NANO)
     rows = []
@@ -251,8 +253,9 @@ async def _time(url: str, limits: Limits) -> list[float]:
             most = LONGEST, ANSWER * PRICE
             hold = limiter.at_once(plan, *most) or await limiter.admit(plan, *most)
             if hold is not None:
-                for piece in range(PIECES):
-                    hold.charge(piece * PRICE)
+                if not isinstance(hold, Lane):
+                    for piece in range(PIECES):
+                        hold.charge(piece * PRICE)
                 hold.headers()
                 hold.end(ANSWER, ANSWER * PRICE, ANSWER)
         if number >= 20:

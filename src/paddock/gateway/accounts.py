@@ -196,24 +196,13 @@ class Accounts:
                 if hold is not None:
                     hold.end(0, 0)
                 continue
+            series = bill.series(record)
             prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
             cost = 0
             if bill.price is not FREE:
                 record.cost = cost = bill.price.cost(prompt, cached, completion)
             # In the order of an entry, whose own constructor takes three times as long.
-            add(
-                (
-                    bill.series(record),
-                    request.id,
-                    now,
-                    prompt,
-                    cached,
-                    completion,
-                    seconds,
-                    record.first_token,
-                    cost,
-                )
-            )
+            add((series, request.id, now, prompt, cached, completion, seconds, record.first_token, cost))
             if hold is not None:
                 hold.end(prompt + completion, cost, completion)
 

@@ -218,16 +218,14 @@ class App:
         is done again and again takes half the time that it takes between other things.
         """
         over, self._over = self._over, []
-        try:
-            if self.accounts is not None:
-                self.accounts.settle(over)
-        finally:
+        if self.accounts is not None:
+            self.accounts.settle(over)
+        for request, seconds in over:
+            self.metrics.observe(request.record, seconds)
+        if self.access_log is not None:
             for request, seconds in over:
-                self.metrics.observe(request.record, seconds)
-            if self.access_log is not None:
-                for request, seconds in over:
-                    if request.record.logged:
-                        self.access_log.write(request, seconds)
+                if request.record.logged:
+                    self.access_log.write(request, seconds)
 
     def _add(self, mount: Mount, route: Route) -> None:
         path = mount.prefix + route.pattern
@@ -322,12 +320,12 @@ class App:
 
     def _account(self, request: Request) -> None:
         seconds = time.perf_counter() - request.started
-        if self.tracer is None and self.prompts is None:
-            if not self._over:
-                asyncio.get_running_loop().call_soon(self.account)
-            self._over.append((request, seconds))
-            return
+        if not self._over:
+            asyncio.get_running_loop().call_soon(self.account)
         self._over.append((request, seconds))
+        if self.tracer is None and self.prompts is None:
+            return
+        # These look at what only the request's own task knows, and what it cost belongs to it.
         self.account()
         if self.tracer is not None:
             self.tracer.finish(request, seconds)

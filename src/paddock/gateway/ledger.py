@@ -18,7 +18,7 @@ from paddock.store.ledger import Ledger
 
 log = logging.getLogger("paddock.ledger")
 
-FLUSH_SECONDS = 0.15
+FLUSH_SECONDS = 0.2
 MOST_KEPT = 500_000
 """Entries that wait for a ledger that fails: some 300 MB."""
 BATCH = 20_000

@@ -23,8 +23,9 @@ LEAST = 4
 """For fewer it is not worth it."""
 PARTS = 4
 """A lane takes at most one part of so many of what is in hand."""
-_LEARNS = 7
-"""Of what requests take one of eight teaches enough."""
+UNLIMITED = 1 << 62
+_LEARNS = 31
+"""Of what requests take one of 32 teaches enough."""
 
 
 class Lane:
@@ -66,15 +67,15 @@ class Lane:
         """Takes what `count` requests of so many tokens and such a cost need."""
         self.limiter = limiter
         self.plan = plan
-        self.tokens = tokens
-        self.cost = cost
+        self.tokens = tokens if plan.tokens else UNLIMITED
+        self.cost = cost if plan.budgets else UNLIMITED
         self.until = until
         self.given_back = False
         self.requests = self.seen = self._count = count
         self._ended = 0
         # Of what was taken, beyond what requests that are over did use.
-        self._left_tokens = count * tokens
-        self._left_cost = count * cost
+        self._left_tokens = count * self.tokens
+        self._left_cost = count * self.cost
         # What they cost that the budgets have been told of.
         self._told = 0
         self._ticks = tuple(rate.tick for rate in (*plan.requests, *plan.tokens))
@@ -96,7 +97,7 @@ class Lane:
         self._ended += 1
         self._left_tokens -= tokens
         self._left_cost -= cost
-        if not self._ended & _LEARNS:
+        if tokens > self.tokens or cost > self.cost or not self._ended & _LEARNS:
             self._look_back(tokens, cost, answer)
         if self.limiter.waiting:
             self.plan.give_back()

@@ -244,7 +244,7 @@ class Limiter:
         if (
             lane is None
             or tokens > lane.tokens
-            or (most > lane.cost and plan.budgets)
+            or most > lane.cost
             or not lane.requests
             or self._clock() >= lane.until
         ):
