@@ -28,7 +28,7 @@ SHORTEST, LONGEST = 1.0, 4.0
 LAST = 1.0
 """Seconds before a kill whose rows may lack."""
 FOR_EVER = 10**9
-START_SECONDS = 0.2
+START_SECONDS = 0.6
 """No server answers so soon after its start: what comes until then was said by the one before."""
 
 
