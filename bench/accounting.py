@@ -22,7 +22,9 @@ from bench.servers import Server
 
 BARE, OFF, LEDGER, ON = "relay only", "off", "ledger", "keys, limits, ledger"
 LEAST = 0.9
-TURNS = 4
+TURNS = 2
+SECONDS = 4
+"""Of a load. Whose key has been idle has nothing in hand, which a load of one second would show above all."""
 HOW = (
     f"{relayed.WHAT}. All are started anew in each round: one and the same server is up to a tenth faster or"
     f" slower by where its memory happens to lie. `{OFF}` is `paddock serve` with all but keys, limits and"
@@ -131,7 +133,7 @@ def _load(engine: Server, them: list[Contestant], folder: Path, turn: int) -> No
         for again in range(TURNS + 1):  # the first one warms up
             for one in overhead.rotated(them, turn + again):
                 began = processes.cpu_seconds(one.server)
-                seen = load.run(relayed.measured(one.server, kind, one.key), folder, 1)
+                seen = load.run(relayed.measured(one.server, kind, one.key), folder, SECONDS if again else 1)
                 processes.settle(one.server)
                 length = one.lengths[kind]
                 relayed.check(one.server, kind, seen, length)
