@@ -5,113 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import random
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import select
 
-from paddock.errors import BudgetSpent, RateLimited, StoreFailed, Unavailable
-from paddock.gateway.limit_holds import Hold, LaneHold
-from paddock.gateway.limit_lanes import Lane
-from paddock.gateway.limit_plans import Plan
-from paddock.gateway.limits import Limiter
+from paddock.errors import BudgetSpent, StoreFailed, Unavailable
+from paddock.gateway.limit_holds import Hold
 from paddock.schemas.limits import NANO, Limits
-from paddock.schemas.usage import Entry, Series
 from paddock.services.keys import Key
-from paddock.services.usage.record import Batch, record
-from paddock.store.database import ReadSession, WriteSession
+from paddock.store.database import WriteSession
 from paddock.store.ledger import Ledger
-from paddock.store.ledger_tables import LimitLeaseRow, LimitWindowRow
+from tests.store.two_gateways import START, HeldLedger, Pair, pair, quiet
 
 Result = TypeVar("Result")
-
-NONE = Limits()
-START = 1_800_000_000.0
-"""In January 2027."""
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Pair:
-    """Two gateway processes as far as limits go.
-
-    Attributes:
-        key, project_limits: of the requests.
-    """
-
-    def __init__(self, ledger: Ledger, key_limits: Limits = NONE, project_limits: Limits = NONE) -> None:
-        self.clock = Clock()
-        self.ledger = ledger
-        self.key = Key("key-1", "team", "ci", limits=key_limits)
-        self.project_limits = project_limits
-        self.both = [Limiter(ledger, f"gateway-{number}", clock=self.clock) for number in range(2)]
-        self.let_through: list[float] = []
-        self.batches = 0
-
-    def plan(self, at: int, *, only_budget: bool = False) -> Plan:
-        return self.both[at].plan(self.key, self.project_limits, only_budget=only_budget)
-
-    async def ask(self, at: int, tokens: int = 1, cost: int | None = None) -> Hold | Lane | LaneHold | None:
-        """A request to one of them; None if it is refused."""
-        try:
-            limiter, plan = self.both[at], self.plan(at)
-            hold = limiter.at_once(plan, tokens, cost) or await limiter.admit(plan, tokens, cost)
-        except RateLimited:
-            return None
-        assert hold is not None
-        self.let_through.append(self.clock.now)
-        return hold
-
-    async def refusal(self, at: int, tokens: int = 1, cost: int | None = None) -> RateLimited:
-        with pytest.raises(RateLimited) as caught:
-            await self.both[at].admit(self.plan(at), tokens, cost)
-        return caught.value
-
-    async def pass_time(self, seconds: float) -> None:
-        """What `run` does four times a second."""
-        end = self.clock.now + seconds
-        while self.clock.now < end:
-            self.clock.now = min(end, self.clock.now + 0.25)
-            for one in self.both:
-                one.turn()
-                await quiet(one)
-
-    async def write(self, at: int, cost: int) -> None:
-        """A request that cost so much is in the ledger, and its process knows."""
-        series = Series("team", self.key.id, "m", "", "d", "", "ok", 200, streamed=False)
-        entry = Entry(series, "id", self.clock.now, 1, 0, 1, 0.1, 0.0, cost)
-        self.batches += 1
-        batch = Batch("writer", self.batches)
-        self.both[at].written(await self.ledger.write(lambda session: record(session, batch, [entry])))
-
-
-async def held(ledger: Ledger) -> dict[tuple[str, str], int]:
-    """What the database says is taken or held, by subject and kind; none of what is nothing."""
-
-    def read(session: ReadSession) -> dict[tuple[str, str], int]:
-        found: defaultdict[tuple[str, str], int] = defaultdict(int)
-        for taken in session.scalars(select(LimitWindowRow)):
-            found[taken.subject, taken.kind] += taken.taken
-        for lease in session.scalars(select(LimitLeaseRow)):
-            found[lease.subject, lease.kind] += lease.held
-        return {of: count for of, count in found.items() if count}
-
-    return await ledger.read(read)
-
-
-async def quiet(limiter: Limiter) -> None:
-    """No look is under way."""
-    while (looking := limiter._looking) is not None:
-        await asyncio.wait({looking})
 
 
 class _Counting(Ledger):
@@ -131,124 +38,11 @@ class _Gone(Ledger):
         return await super().write(work)
 
 
-class _Held(Ledger):
-    """Tells that it is `asked`, and answers once it is let `go`."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.asked, self.go = asyncio.Event(), asyncio.Event()
-        self.go.set()
-
-    async def write(self, work: Callable[[WriteSession], Result]) -> Result:
-        self.asked.set()
-        await self.go.wait()
-        return await super().write(work)
-
-
 @pytest.fixture
 def ledger(url: str) -> Iterator[Ledger]:
     ledger = Ledger(url)
     yield ledger
     ledger.close()
-
-
-@contextlib.asynccontextmanager
-async def pair(
-    ledger: Ledger, key_limits: Limits = NONE, project_limits: Limits = NONE
-) -> AsyncIterator[Pair]:
-    made = Pair(ledger, key_limits, project_limits)
-    yield made
-    for one in made.both:
-        await one.close()
-
-
-class TestLanes:
-    async def test_what_they_hand_out_adds_up(self, ledger: Ledger) -> None:
-        limits = Limits(100_000, 50_000_000, 5_000, 10**9)
-        chance = random.Random(5)
-        tokens = cost = 0
-        came_by: Counter[type] = Counter()
-        under_way: list[Hold | Lane | LaneHold] = []
-        async with pair(ledger, limits, limits) as one:
-
-            def end() -> None:
-                nonlocal tokens, cost
-                used, paid = chance.randint(0, 300), chance.randint(0, 3000)
-                hold = under_way.pop(chance.randrange(len(under_way)))
-                if not isinstance(hold, Lane) and chance.random() < 0.3:
-                    hold.charge(paid)
-                hold.end(used, paid, used)
-                tokens, cost = tokens + used, cost + paid
-
-            for number in range(3000):
-                one.clock.now += 0.0005
-                said = chance.random() < 0.5
-                hold = await one.ask(number % 2, tokens=chance.randint(1, 200), cost=1000 if said else None)
-                assert hold is not None
-                came_by[type(hold)] += 1
-                under_way.append(hold)
-                if len(under_way) > 40:
-                    end()
-            assert min(came_by[Lane], came_by[LaneHold]) > 300
-            while under_way:
-                end()
-            await one.pass_time(10)
-            assert await held(ledger) == {
-                **dict.fromkeys((("key:key-1", "requests"), ("project:team", "requests")), 3000),
-                **dict.fromkeys((("key:key-1", "tokens"), ("project:team", "tokens")), tokens),
-                **dict.fromkeys((("key:key-1", "budget"), ("project:team", "budget")), cost),
-            }
-
-    async def test_of_what_nobody_uses_others_have_the_use(self, ledger: Ledger) -> None:
-        async with pair(ledger, Limits(requests_per_minute=100_000, concurrent_requests=1_000)) as one:
-            for _ in range(2000):
-                one.clock.now += 0.0005
-                hold = await one.ask(0)
-                assert hold is not None
-                hold.end(1, 0)
-            await one.pass_time(10)
-            for _ in range(1_000):
-                assert await one.ask(1) is not None
-
-    async def test_who_waits_while_a_limit_is_taken_away_is_let_through(self, url: str) -> None:
-        ledger = _Held(url)
-        async with pair(ledger, Limits(requests_per_minute=10)) as one:
-            ledger.go.clear()
-            first = asyncio.create_task(one.ask(0))
-            await ledger.asked.wait()
-            second = asyncio.create_task(one.ask(0))
-            await asyncio.sleep(0)
-            one.both[0].plan(Key("key-1", "team", "ci"), NONE)
-            ledger.go.set()
-            async with asyncio.timeout(5):
-                assert await first is not None
-                assert await second is not None
-        ledger.close()
-
-    async def test_who_comes_back_after_long_counts_once(self, ledger: Ledger) -> None:
-        async with pair(ledger, Limits(budget=1000, requests_per_minute=100)) as one:
-            before = one.plan(0)
-            hold = await one.ask(0, cost=10)
-            assert hold is not None
-            hold.end(1, 0)
-            one.clock.now += 700
-            await one.pass_time(0.5)
-            assert before.forgotten
-            for _ in range(5):
-                hold = await one.ask(0, cost=100)
-                assert hold is not None
-                hold.end(1, 100)
-                await one.write(0, 100)
-                await one.pass_time(1)
-            assert await one.ask(0, cost=500) is not None
-
-    async def test_new_limits_hold_for_the_next_request(self, ledger: Ledger) -> None:
-        async with pair(ledger, Limits(requests_per_minute=100_000)) as one:
-            for _ in range(1000):
-                one.clock.now += 0.0005
-                assert await one.ask(0) is not None
-            one.key = Key("key-1", "team", "ci", limits=Limits(requests_per_minute=500))
-            assert await one.ask(0) is None
 
 
 class TestRequests:
@@ -365,7 +159,7 @@ class TestTokens:
             assert await one.ask(1, tokens=50) is not None
 
     async def test_nobody_is_refused_because_another_key_was_quicker(self, url: str) -> None:
-        ledger = _Held(url)
+        ledger = HeldLedger(url)
         project = Limits(tokens_per_minute=1_000_000)
         async with pair(ledger, Limits(requests_per_minute=1_000), project) as two:
             limiter, quick = two.both[0], Key("key-2", "team", "quick")
