@@ -169,6 +169,7 @@ class TestCreate:
             ({"content": None, "input_data_path": "in.json"}, "no stored file is called 'in.json'"),
             ({"content": None, "input_data_path": "/etc/passwd"}, "--allow-path"),
             ({"output_data_path": "/tmp/x"}, "--allow-path"),
+            ({"model_config": {"model": ""}}, "model_config.model must not be an empty string"),
             ({"output_data_path": "http://x/y"}, "output_data_path must be"),
             ({"output_data_path": None}, "output_data_path is required"),
             ({"model_config": None}, "model_config is required"),

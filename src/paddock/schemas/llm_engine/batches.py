@@ -59,7 +59,7 @@ class ToolConfig(RequestWire):
 class BatchCompletionsModelConfig(VLLMModelConfig):
     """Which model a batch asks, and how its engine runs it."""
 
-    model: str = Field(description="Name of the model.")
+    model: str = Field(min_length=1, description="Name of the model.")
     checkpoint_path: str | None = Field(default=None, description="Where to load the weights from.")
     num_shards: Int | None = Field(default=1, ge=1, description="How many GPUs to spread the model over.")
     max_context_length: Int | None = Field(
