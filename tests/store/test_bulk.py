@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import String, bindparam, func, literal, select, union_all
 
@@ -16,13 +14,6 @@ TABLE = LimitWindowRow.__table__
 COLUMNS = ("tick", "taken")
 SAME = {"subject": 'key:it\'s "mine" \\', "kind": "tokens"}
 ADD = "ON CONFLICT (subject, kind, tick) DO UPDATE SET taken = limit_windows.taken + excluded.taken"
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    ledger = Ledger(url)
-    yield ledger
-    ledger.close()
 
 
 async def written(ledger: Ledger) -> dict[int, int]:

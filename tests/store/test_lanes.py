@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator
-
-import pytest
 
 from paddock.gateway.limit_holds import Hold, LaneHold
 from paddock.gateway.limit_lanes import Lane
@@ -26,13 +23,6 @@ async def lane(one: Pair, tokens: int = 1) -> Lane:
         assert hold is not None
         hold.end(0, 0)
     raise AssertionError("there is no lane")
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    ledger = Ledger(url)
-    yield ledger
-    ledger.close()
 
 
 class TestLanes:

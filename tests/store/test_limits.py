@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -36,13 +36,6 @@ class _Gone(Ledger):
         if self.gone:
             raise StoreFailed("the ledger failed: database or disk is full")
         return await super().write(work)
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    ledger = Ledger(url)
-    yield ledger
-    ledger.close()
 
 
 class TestRequests:

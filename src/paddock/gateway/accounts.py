@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from paddock.services.prices import FREE, MILLION, Price
 
 if TYPE_CHECKING:
     from paddock.gateway.tracing import Tracer
+
+log = logging.getLogger(__name__)
 
 ANSWERED = "ok"
 OK = 200
@@ -189,22 +192,31 @@ class Accounts:
         Args:
             over: with the seconds that each took.
         """
-        add, now = self.ledger.add, time.time()
+        now = time.time()
         for request, seconds in over:
-            record, bill, hold = request.record, request.bill, request.hold
-            if record.deployment is None or bill is None:
-                if hold is not None:
-                    hold.end(0, 0)
-                continue
-            series = bill.series(record)
-            prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
-            cost = 0
-            if bill.price is not FREE:
-                record.cost = cost = bill.price.cost(prompt, cached, completion)
-            # In the order of an entry, whose own constructor takes three times as long.
-            add((series, request.id, now, prompt, cached, completion, seconds, record.first_token, cost))
+            try:
+                self._settle(request, seconds, now)
+            except Exception:
+                # The others must not go without for that.
+                log.exception("request %s is not accounted for", request.id)
+
+    def _settle(self, request: Request, seconds: float, now: float) -> None:
+        record, bill, hold = request.record, request.bill, request.hold
+        if record.deployment is None or bill is None:
             if hold is not None:
-                hold.end(prompt + completion, cost, completion)
+                hold.end(0, 0)
+            return
+        series = bill.series(record)
+        prompt, cached, completion = record.prompt_tokens, record.cached_tokens, record.completion_tokens
+        cost = 0
+        if bill.price is not FREE:
+            record.cost = cost = bill.price.cost(prompt, cached, completion)
+        # In the order of an entry, whose own constructor takes three times as long.
+        self.ledger.add(
+            (series, request.id, now, prompt, cached, completion, seconds, record.first_token, cost)
+        )
+        if hold is not None:
+            hold.end(prompt + completion, cost, completion)
 
     def key(self, project: str, identity: str) -> Key:
         """The key of this id, as it is now; one that is not known has no limits."""

@@ -74,7 +74,7 @@ class Hold:
 
 
 class LaneHold:
-    """What a request that came by a lane has, if it may cost more than that reserved for it.
+    """What a request that came by a lane has, if it may cost more than the lane reserved for it.
 
     Attributes:
         metered, reserved: see `Hold`.

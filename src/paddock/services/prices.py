@@ -29,7 +29,7 @@ class Price:
     def __post_init__(self) -> None:
         each = [divmod(one, MILLION) for one in (self.prompt, self.cached_prompt, self.completion)]
         prompt, cached, completion = (whole for whole, _ in each)
-        # A cached token is one of the prompt's that costs so much more, which is less.
+        # Of a cached token what it costs beyond one of the prompt, which it is too: as a rule less than nothing.
         whole = None if any(rest for _, rest in each) else (prompt, cached - prompt, completion)
         object.__setattr__(self, "_each", whole)
 

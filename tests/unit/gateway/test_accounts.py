@@ -100,3 +100,15 @@ class TestAdmit:
             assert request.bill is not None
             seen.append(request.bill.answered.model)
         assert seen == ["foal", "mare", "mare"]
+
+
+class TestSettle:
+    async def test_one_that_fails_keeps_nobody_else_from_it(
+        self, case: Case, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        good, bad = [await case.ask(case.key) for _ in range(2)]
+        waiting = case.accounts.ledger.waiting
+        del bad.record.prompt_tokens
+        case.accounts.settle([(bad, 0.1), (good, 0.1)])
+        assert case.accounts.ledger.waiting == waiting + 1
+        assert f"request {bad.id} is not accounted for" in caplog.text
