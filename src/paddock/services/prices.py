@@ -29,7 +29,7 @@ class Price:
     def __post_init__(self) -> None:
         each = [divmod(one, MILLION) for one in (self.prompt, self.cached_prompt, self.completion)]
         prompt, cached, completion = (whole for whole, _ in each)
-        # Of a cached token what it costs beyond one of the prompt, which it is too: as a rule less than nothing.
+        # Of a cached token what it costs beyond one of the prompt, as which it counts too: mostly below zero.
         whole = None if any(rest for _, rest in each) else (prompt, cached - prompt, completion)
         object.__setattr__(self, "_each", whole)
 

@@ -161,7 +161,7 @@ class _Version:
             except ModelNotFound:
                 pass
             except InvalidRequest as error:
-                raise InvalidRequest(f"{_MODEL}: {error.message}", param=_MODEL, code=error.code) from None
+                raise InvalidRequest(error.message, param=_MODEL, code=error.code) from None
             else:
                 if found.stopped:
                     raise InvalidRequest(
@@ -186,7 +186,7 @@ class _Version:
             with own_fields(names):
                 planned = await in_thread(lambda: plan_wish(self._platform, known, asked, tuned))
         except ModelNotFound as error:
-            raise InvalidRequest(f"{_MODEL}: {error.message}", param=_MODEL, code=error.code) from None
+            raise InvalidRequest(error.message, param=_MODEL, code=error.code) from None
         require(key, planned.model)
         if not planned.facts["generates"]:
             raise UnsupportedParameter(f"{_MODEL}: {planned.model!r} makes embeddings only", param=_MODEL)
