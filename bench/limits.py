@@ -28,7 +28,7 @@ from paddock.gateway.ledger import LedgerWriter
 from paddock.gateway.limit_lanes import Lane
 from paddock.gateway.limits import Limiter
 from paddock.schemas.limits import NANO, Limits
-from paddock.schemas.usage import Entry, Series
+from paddock.schemas.usage import Series
 from paddock.services.keys import Key
 from paddock.services.limits import Window
 from paddock.store.ledger import Ledger
@@ -193,17 +193,12 @@ async def _client(
         done.append(Did(began, time.time(), took))
         hold.end(made, made * PRICE, made)
         if case.kind == "budget":
-            writer.add(_entry(made))
+            writer.entries.add(_SERIES, ("", time.time(), 0, 0, made, 0.1, 0.0, made * PRICE))
     return refused
 
 
 _NONE = Limits()
 _SERIES = Series("team", "key-1", "m", "", "d", "", "ok", 200, streamed=True)
-_ENTRY = Entry(_SERIES, "", 0.0, 0, 0, 0, 0.1, 0.0, 0)
-
-
-def _entry(tokens: int) -> Entry:
-    return _ENTRY._replace(at=time.time(), completion_tokens=tokens, cost=tokens * PRICE)
 
 
 def _most_in_a_window(done: Sequence[Did]) -> int:

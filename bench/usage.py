@@ -21,7 +21,7 @@ from typing import Any
 
 from bench import contestants, probe, report, servers
 from bench.servers import HOST
-from paddock.schemas.usage import Entry, Series
+from paddock.schemas.usage import Entries, Entry, Series
 from paddock.services.usage.record import Batch, record
 from paddock.store.ledger import FILE, Ledger
 
@@ -91,7 +91,7 @@ def _fill(data: Path, count: int) -> None:
     entries = [_entry(chance, MONTH[0] + (MONTH[1] - MONTH[0]) * number / count) for number in range(count)]
     began = time.perf_counter()
     for number, first in enumerate(range(0, count, BATCH), 1):
-        part = entries[first : first + BATCH]
+        part = Entries(entries[first : first + BATCH])
         ledger.write_now(lambda session: record(session, Batch("bench", number), part))  # noqa: B023
     seconds = time.perf_counter() - began
     ledger.close()

@@ -10,7 +10,7 @@ import pytest
 
 from paddock.gateway.ledger import LedgerWriter
 from paddock.gateway.own.usage import seen_by
-from paddock.schemas.usage import Entry, Series
+from paddock.schemas.usage import Series
 from paddock.services.keys import ADMIN, INFERENCE, MANAGE, Key
 from paddock.services.usage import clearing
 from paddock.services.usage.query import Question
@@ -20,9 +20,9 @@ NOVEMBER = datetime(2024, 11, 28, 14, 30, tzinfo=UTC).timestamp()
 ASKED = "start=2024-11-01&end=2024-12-01"
 
 
-def entry(at: float, key: str, tokens: int, outcome: str = "ok") -> Entry:
-    series = Series("local", key, "paddock/foal", "", "foal", "", outcome, 200, streamed=True)
-    return Entry(series, "id", at, tokens, 1, 2, 0.1, 0.01, 5 * 10**8)
+def use(writer: LedgerWriter, at: float, key: str, tokens: int) -> None:
+    series = Series("local", key, "paddock/foal", "", "foal", "", "ok", 200, streamed=True)
+    writer.entries.add(series, ("id", at, tokens, 1, 2, 0.1, 0.01, 5 * 10**8))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def own(tmp_path: Path) -> AsyncIterator[OwnApi]:
     async with serving_own(tmp_path) as found:
         writer = LedgerWriter(found.platform.ledger)
         for at, key, tokens in ((NOVEMBER, "key-1", 10), (NOVEMBER + 3600, "key-1", 20), (NOVEMBER, "", 40)):
-            writer.add(entry(at, key, tokens))
+            use(writer, at, key, tokens)
         yield found
 
 
@@ -93,7 +93,7 @@ class TestUsage:
         assert len(found["data"]) == (1 if requests else 0)
 
     async def test_by_default_this_month_counts(self, own: OwnApi) -> None:
-        LedgerWriter(own.platform.ledger).add(entry(time.time(), "key-1", 1))
+        use(LedgerWriter(own.platform.ledger), time.time(), "key-1", 1)
         found = (await own.client.get("/api/v1/usage?group_by=hour")).json()
         assert [one["hour"] for one in found["data"]] == [f"{datetime.now(UTC):%Y-%m-%dT%H}:00:00Z"]
 

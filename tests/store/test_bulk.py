@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import String, bindparam, func, literal, select, union_all
 
-from paddock.store.bulk import OneRow, insert_columns, insert_rows
+from paddock.store.bulk import OneRow, insert_rows, insert_values
 from paddock.store.database import WriteSession
 from paddock.store.ledger import Ledger
 from paddock.store.ledger_tables import LimitWindowRow
@@ -30,10 +30,10 @@ class TestInserting:
             await ledger.write(lambda session: insert_rows(session, TABLE, COLUMNS, rows, ADD, same=SAME))
         assert await written(ledger) == {tick: 14 * tick for tick in range(count)}
 
-    async def test_by_columns(self, ledger: Ledger) -> None:
+    async def test_values_in_a_row(self, ledger: Ledger) -> None:
         def work(session: WriteSession) -> list[tuple[int, ...]]:
-            columns = (range(40), [1] * 40)
-            return insert_columns(session, TABLE, COLUMNS, columns, 'RETURNING "tick"', same=SAME)
+            values = [value for tick in range(40) for value in (tick, 1)]
+            return insert_values(session, TABLE, COLUMNS, values, 'RETURNING "tick"', same=SAME)
 
         assert sorted(await ledger.write(work)) == [(tick,) for tick in range(40)]
         assert await written(ledger) == dict.fromkeys(range(40), 1)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from paddock.errors import InvalidRequest
-from paddock.schemas.usage import Entry
+from paddock.schemas.usage import Entries, Entry
 from paddock.services.platform import Platform
 from paddock.services.usage import clearing, query
 from paddock.services.usage.query import Answer, Question
@@ -39,7 +39,7 @@ def platform(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 async def write(ledger: Ledger, entries: Sequence[Entry], number: int = 1) -> None:
-    assert await ledger.write(lambda session: record(session, Batch("writer", number), entries))
+    assert await ledger.write(lambda session: record(session, Batch("writer", number), Entries(entries)))
 
 
 async def moments(ledger: Ledger, column: Any) -> list[float]:

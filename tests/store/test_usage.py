@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from paddock.errors import InvalidRequest
-from paddock.schemas.usage import Entry, Series
+from paddock.schemas.usage import Entries, Entry, Series
 from paddock.services.usage import query as queries
 from paddock.services.usage.query import Question, query
 from paddock.services.usage.record import (
@@ -95,7 +95,7 @@ def mixed(count: int) -> list[Entry]:
 
 
 async def write(ledger: Ledger, entries: Sequence[Entry], number: int = 1, writer: str = "writer") -> Costs:
-    return await ledger.write(lambda session: record(session, Batch(writer, number), entries))
+    return await ledger.write(lambda session: record(session, Batch(writer, number), Entries(entries)))
 
 
 async def ask(ledger: Ledger, question: Question) -> queries.Answer:

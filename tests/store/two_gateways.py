@@ -17,7 +17,7 @@ from paddock.gateway.limit_lanes import Lane
 from paddock.gateway.limit_plans import Plan
 from paddock.gateway.limits import Limiter
 from paddock.schemas.limits import Limits
-from paddock.schemas.usage import Entry, Series
+from paddock.schemas.usage import Entries, Entry, Series
 from paddock.services.keys import Key
 from paddock.services.usage.record import Batch, record
 from paddock.store.database import ReadSession, WriteSession
@@ -88,7 +88,9 @@ class Pair:
         entry = Entry(series, "id", self.clock.now, 1, 0, 1, 0.1, 0.0, cost)
         self.batches += 1
         batch = Batch("writer", self.batches)
-        self.both[at].written(await self.ledger.write(lambda session: record(session, batch, [entry])))
+        self.both[at].written(
+            await self.ledger.write(lambda session: record(session, batch, Entries([entry])))
+        )
 
 
 class HeldLedger(Ledger):

@@ -1,4 +1,4 @@
-"""Writes the ledger in the background: the relay only appends to a list."""
+"""Writes the ledger in the background: the relay only adds to a list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from paddock.errors import PaddockError
-from paddock.schemas.usage import Values
+from paddock.schemas.usage import Entries
 from paddock.services.usage.record import Batch, Costs, record
 from paddock.store.ledger import Ledger
 
@@ -35,7 +35,7 @@ class LedgerWriter:
         most_kept: entries that are kept for a ledger that fails; of more the oldest are lost.
 
     Attributes:
-        add: costs what an append costs, which it is; the entry is written a moment later.
+        entries: that are to be written, a moment after they are added.
         written, dropped: entries so far that are in the ledger, and that were lost.
     """
 
@@ -47,9 +47,8 @@ class LedgerWriter:
         self._ledger = ledger
         self._on_written = on_written
         self._most_kept = most_kept
-        self._entries: list[Values] = []
-        self.add: Callable[[Values], None] = self._entries.append
-        self._batches: deque[tuple[Batch, list[Values]]] = deque()
+        self.entries = Entries()
+        self._batches: deque[tuple[Batch, Entries]] = deque()
         self._writer = secrets.token_hex(8)
         self._numbers = 0
         self._lock = asyncio.Lock()
@@ -60,7 +59,7 @@ class LedgerWriter:
     @property
     def waiting(self) -> int:
         """Entries that are not in the ledger yet."""
-        return len(self._entries) + sum(len(entries) for _, entries in self._batches)
+        return len(self.entries) + sum(len(entries) for _, entries in self._batches)
 
     async def run(self) -> None:
         """Writes what is added, until it is cancelled."""
@@ -88,8 +87,7 @@ class LedgerWriter:
             goal = self.written + self.dropped + self.waiting
             while self.written + self.dropped < goal:
                 if not self._batches:
-                    self._append(self._entries[:BATCH])
-                    del self._entries[:BATCH]
+                    self._append(self.entries.take(BATCH))
                 await self._write(*self._batches[0])
 
     async def close(self) -> None:
@@ -99,11 +97,11 @@ class LedgerWriter:
         except (PaddockError, SQLAlchemyError) as error:
             log.error("the ledger lost %d entries: %s", self.waiting, _reason(error))
 
-    def _append(self, entries: list[Values]) -> None:
+    def _append(self, entries: Entries) -> None:
         self._numbers += 1
         self._batches.append((Batch(self._writer, self._numbers), entries))
 
-    async def _write(self, batch: Batch, entries: list[Values]) -> None:
+    async def _write(self, batch: Batch, entries: Entries) -> None:
         """A batch stays the first until it is known to be written. Who was interrupted, or has heard nothing
         of its commit, writes it under the same number again, which counts it once.
         """
@@ -118,22 +116,21 @@ class LedgerWriter:
         self.written += len(entries)
         self._on_written(costs)
 
-    def _part(self, entries: list[Values], error: Exception) -> None:
+    def _part(self, entries: Entries, error: Exception) -> None:
         """Looks for the entry that no ledger takes: two halves are tried, with numbers of their own."""
         if len(entries) == 1:
             self.dropped += 1
-            log.error("the ledger cannot take %r: %s", entries[0], _reason(error))
+            log.error("the ledger cannot take %r: %s", *entries, _reason(error))
             return
-        middle = len(entries) // 2
-        self._append(entries[:middle])
-        self._append(entries[middle:])
+        self._append(entries.take(len(entries) // 2))
+        self._append(entries)
 
     def _drop(self) -> None:
-        surplus = len(self._entries) - self._most_kept
+        surplus = len(self.entries) - self._most_kept
         if surplus > 0:
-            del self._entries[:surplus]
-            self.dropped += surplus
-            self._lost += surplus
+            lost = self.entries.drop_oldest(surplus)
+            self.dropped += lost
+            self._lost += lost
 
     def _say(self, error: Exception) -> None:
         """At most once a minute: the ledger is tried several times a second."""

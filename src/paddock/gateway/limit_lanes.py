@@ -35,22 +35,25 @@ class Lane:
 
     Attributes:
         tokens, cost: of one request at most, the cost in billionths of the currency.
-        requests: that may still come by it.
+        requests: that may come by it now; when there are none, `reopen` may let others.
         until: how long it may be used, by the clock of the limits.
-        seen: `requests` when it was last looked whether anybody uses it.
+        seen: `came` when it was last looked whether anybody uses it.
         given_back: whether what requests did not need comes back to the limits themselves.
     """
 
     __slots__ = (
         "_count",
         "_ended",
+        "_later",
         "_left_cost",
         "_left_tokens",
         "_lines",
         "_others",
+        "_places",
         "_template",
         "_ticks",
         "_told",
+        "_unused",
         "cost",
         "given_back",
         "limiter",
@@ -62,32 +65,59 @@ class Lane:
     )
 
     def __init__(
-        self, limiter: Limiter, plan: Plan, count: int, tokens: int, cost: int, until: float
+        self, limiter: Limiter, plan: Plan, count: int, places: int, tokens: int, cost: int, until: float
     ) -> None:
-        """Takes what `count` requests of so many tokens and such a cost need."""
+        """Takes what `count` requests of so many tokens and such a cost need, `places` of them at once."""
         self.limiter = limiter
         self.plan = plan
         self.tokens = tokens if plan.tokens else UNLIMITED
         self.cost = cost if plan.budgets else UNLIMITED
         self.until = until
         self.given_back = False
-        self.requests = self.seen = self._count = count
-        self._ended = 0
+        self._count = count
+        self._places = places
+        self.requests = min(count, places)
+        self._later = count - self.requests
+        self.seen = self._ended = self._unused = 0
         # Of what was taken, beyond what requests that are over did use.
         self._left_tokens = count * self.tokens
         self._left_cost = count * self.cost
         # What they cost that the budgets have been told of.
         self._told = 0
         self._ticks = tuple(rate.tick for rate in (*plan.requests, *plan.tokens))
-        for one in plan.ones:
-            limiter.use(one, count)
+        for rate in plan.requests:
+            limiter.use(rate, count)
         for rate in plan.tokens:
             limiter.use(rate, self._left_tokens)
+        for lease in plan.concurrent:
+            limiter.use(lease, places)
         for budget in plan.budgets:
             limiter.use(budget, self._left_cost)
         # Whoever came by another lane of the same limits is not seen in what remains.
         self._template, self._others = limit_words.template(plan.requests, plan.tokens, limiter.resets)
         self._lines = b""
+
+    @property
+    def came(self) -> int:
+        """Requests that came by it."""
+        return self._count - self.requests - self._later - self._unused
+
+    def reopen(self) -> bool:
+        """Lets as many more come as there is a place for. Whether there is one."""
+        more = min(self._later, self._places - self.requests - self._under_way)
+        self.requests += more
+        self._later -= more
+        return more > 0
+
+    def room(self, each: int) -> int:
+        """Of a request that this is enough for: its length in bytes, and as much for the answer's tokens as
+        the prompt's have.
+
+        Args:
+            each: what a token costs at most.
+        """
+        tokens = min(self.tokens, self.cost // each) if each else self.tokens
+        return limit_words.BYTES_PER_TOKEN * tokens
 
     def end(self, tokens: int, cost: int, answer: int = 0) -> None:
         """See `Hold.end`."""
@@ -109,7 +139,7 @@ class Lane:
             requests, tokens = self._others
             left = []
             if requests is not None:
-                left.append(max(0, requests + self.requests))
+                left.append(max(0, requests + self._count - self.came))
             if tokens is not None:
                 left.append(max(0, tokens + self._left_tokens - self._under_way * self.tokens))
             self._lines = self._template % tuple(left)
@@ -137,19 +167,21 @@ class Lane:
         self.given_back = True
         plan, ticks = self.plan, iter(self._ticks)
         for rate in plan.requests:
-            rate.settle(next(ticks), self._count, self._count - self.requests)
+            rate.settle(next(ticks), self._count, self.came)
         taken = self._count * self.tokens
         for rate in plan.tokens:
             rate.settle(next(ticks), taken, taken - self._left_tokens + self._under_way * self.tokens)
         for lease in plan.concurrent:
-            lease.move(self._under_way - self._count)
+            lease.move(self._under_way - self._places)
         for budget in plan.budgets:
             budget.move(self._under_way * self.cost - self._left_cost)
         self.tell_budgets()
+        self._unused = self._count - self.came
+        self.requests = self._later = 0
 
     @property
     def _under_way(self) -> int:
-        return self._count - self.requests - self._ended
+        return self.came - self._ended
 
     def _look_back(self, tokens: int, cost: int, answer: int) -> None:
         """What requests need is learned from this one, and whether they needed more than they had."""
@@ -172,33 +204,38 @@ class Lane:
         self._lines = b""
 
 
-def fill(limiter: Limiter, plan: Plan, tokens: int, cost: int, now: float) -> Lane | None:
+def fill(limiter: Limiter, plan: Plan, tokens: int, cost: int, each: int, now: float) -> Lane | None:
     """A lane for requests like this one and the last ones, or None where there is not plenty of all that they
     need.
+
+    Args:
+        each: what a token costs at most.
     """
     for rate in (*plan.requests, *plan.tokens):
         if rate.until < now + NEAR:
             # A lane lasts as long as the oldest of it.
             rate.expire(now + NEAR)
     # The largest of before is remembered for some lanes, and what is a little larger than this one fits too.
-    plan.size = max(_round(tokens), plan.size[0] // 2), max(_round(cost), plan.size[1] // 2)
+    most = max(_round(tokens), plan.size[0] // 2)
+    plan.size = most, max(_round(cost), plan.size[1] // 2, most * each)
     for size in (plan.size, (tokens, cost)):
-        count, until = _room(plan, *size)
-        if count >= LEAST and now < until:
-            return Lane(limiter, plan, count, *size, until)
+        count, places, until = _room(plan, *size)
+        if places >= LEAST and now < until:
+            return Lane(limiter, plan, count, places, *size, until)
     return None
 
 
-def _room(plan: Plan, tokens: int, cost: int) -> tuple[int, float]:
-    """For how many such requests there is plenty, and until when."""
-    count, until = MOST * PARTS, float("inf")
-    for one in plan.ones:
-        count, until = min(count, one.spare), min(until, one.until)
+def _room(plan: Plan, tokens: int, cost: int) -> tuple[int, int, float]:
+    """For how many such requests there is plenty, for how many at once, and until when."""
+    count = MOST * PARTS
+    for rate in plan.requests:
+        count = min(count, rate.spare)
     for rate in plan.tokens:
-        count, until = min(count, rate.spare // tokens), min(until, rate.until)
+        count = min(count, rate.spare // tokens)
     for budget in plan.budgets:
-        count, until = min(count, budget.spare // cost), min(until, budget.until)
-    return count // PARTS, until
+        count = min(count, budget.spare // cost)
+    places = min(count, *(lease.spare for lease in plan.concurrent)) if plan.concurrent else count
+    return count // PARTS, places // PARTS, min(one.until for one in plan.slices)
 
 
 def _round(size: int) -> int:

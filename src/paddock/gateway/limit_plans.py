@@ -158,9 +158,9 @@ class Plans:
         for plan in self.active:
             lane = plan.lane
             if lane is not None:
-                if now >= lane.until or lane.requests == lane.seen:
+                if now >= lane.until or lane.came == lane.seen:
                     plan.give_back()
-                lane.seen = lane.requests
+                lane.seen = lane.came
 
     def forget(self, now: float) -> None:
         """Who has not come for long is not remembered."""

@@ -100,22 +100,32 @@ class Limiter:
         """
         return self._plans.of(key, key.project, project_limits, only_budget)
 
-    def at_once(self, plan: Plan, tokens: int, cost: int | None = None) -> Lane | LaneHold | None:
+    def at_once(
+        self, plan: Plan, tokens: int, cost: int | None = None, each: int = 0
+    ) -> Lane | LaneHold | None:
         """Lets a request through if there is plenty of all that it needs; None leaves it to `admit`, whose
         arguments these are.
+
+        Args:
+            each: what a token costs at most.
         """
+        tokens, most = plan.wanted(tokens, cost)
         lane = plan.lane
         if (
             lane is None
-            or cost is None
             or tokens > lane.tokens
-            or cost > lane.cost
-            or not lane.requests
+            or most > lane.cost
+            or not (lane.requests or lane.reopen())
             or self._clock() >= lane.until
         ):
-            return self._by_a_lane(plan, tokens, cost)
+            plan.give_back()
+            if plan.forgotten or not plan.slices:
+                return None
+            lane = plan.lane = fill(self, plan, tokens, most, each, self._note_use(plan))
+            if lane is None:
+                return None
         lane.requests -= 1
-        return lane
+        return LaneHold(lane) if cost is None and plan.budgets else lane
 
     async def admit(self, plan: Plan, tokens: int, cost: int | None = None) -> Hold | None:
         """Lets a request through, limit by limit, or says why not. None if neither its key nor its project
@@ -236,26 +246,6 @@ class Limiter:
         self.look()
 
     # ---- letting through
-
-    def _by_a_lane(self, plan: Plan, tokens: int, cost: int | None) -> Lane | LaneHold | None:
-        """`at_once` for a request that needs another lane, or one that does not say what it may cost."""
-        tokens, most = plan.wanted(tokens, cost)
-        lane = plan.lane
-        if (
-            lane is None
-            or tokens > lane.tokens
-            or most > lane.cost
-            or not lane.requests
-            or self._clock() >= lane.until
-        ):
-            plan.give_back()
-            if plan.forgotten or not plan.slices:
-                return None
-            lane = plan.lane = fill(self, plan, tokens, most, self._note_use(plan))
-            if lane is None:
-                return None
-        lane.requests -= 1
-        return LaneHold(lane) if cost is None and plan.budgets else lane
 
     def _note_use(self, plan: Plan) -> float:
         """Somebody comes, at the time that it is."""

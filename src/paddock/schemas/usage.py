@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +36,6 @@ class Series:
     streamed: bool
 
 
-Values = tuple[Series, str, float, int, int, int, float, float, int]
-"""An `Entry` without names."""
-
-
 class Entry(NamedTuple):
     """One request that was let through to a model.
 
@@ -56,3 +56,65 @@ class Entry(NamedTuple):
     latency: float
     first_token: float
     cost: int
+
+
+EACH = Entry._fields[1:]
+"""What each entry of a series has for itself."""
+_WIDTH = len(EACH)
+_AT = EACH.index("at")
+
+
+class Entries:
+    """Entries that are to be written: of each series the values of the one after the other in one list, so
+    that none is an object more that is made, lies in memory and is taken apart again.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._values: defaultdict[Series, list[Any]] = defaultdict(list)
+        for entry in entries:
+            self.add(entry.series, entry[1:])
+
+    def __len__(self) -> int:
+        return sum(map(len, self._values.values())) // _WIDTH
+
+    def __iter__(self) -> Iterator[Entry]:
+        for series, values in self._values.items():
+            for first in range(0, len(values), _WIDTH):
+                yield Entry(series, *values[first : first + _WIDTH])
+
+    def add(self, series: Series, values: tuple[str, float, int, int, int, float, float, int]) -> None:
+        """
+        Args:
+            values: as `EACH` has them. Entries come in the order of their times.
+        """
+        self._values[series] += values
+
+    def by_series(self) -> Iterable[tuple[Series, Sequence[Any]]]:
+        """The values of all entries of each series, `EACH` after `EACH`."""
+        return self._values.items()
+
+    def take(self, count: int) -> Entries:
+        """Takes so many out, or all if there are not more, series after series."""
+        taken = Entries()
+        for series in list(self._values):
+            if count <= 0:
+                break
+            values = self._values[series]
+            if len(values) <= count * _WIDTH:
+                found = self._values.pop(series)
+            else:
+                found = values[: count * _WIDTH]
+                del values[: count * _WIDTH]
+            taken._values[series] = found
+            count -= len(found) // _WIDTH
+        return taken
+
+    def drop_oldest(self, count: int) -> int:
+        """Forgets so many, and those that came in the same moment as the last of them. Returns how many."""
+        before = len(self)
+        times = sorted(itertools.chain.from_iterable(one[_AT::_WIDTH] for one in self._values.values()))
+        for values in self._values.values():
+            del values[: bisect_right(values[_AT::_WIDTH], times[count - 1]) * _WIDTH]
+        return before - len(self)

@@ -65,36 +65,36 @@ def insert_rows(
     Returns:
         What comes back if `end` has a `RETURNING`.
     """
-    return insert_columns(session, table, columns, list(zip(*rows, strict=True)), end, same=same)
+    return insert_values(session, table, columns, list(itertools.chain.from_iterable(rows)), end, same=same)
 
 
-def insert_columns(
+def insert_values(
     session: Session,
     table: Any,
     columns: tuple[str, ...],
-    values: Sequence[Sequence[Any]],
+    values: Sequence[Any],
     end: str = "",
     *,
     same: Mapping[str, Any] = _NOTHING,
 ) -> list[tuple[Any, ...]]:
-    """`insert_rows` of what is there by columns: the values of the first one, of the second, and so on."""
+    """`insert_rows` of rows of which the values of the one stand after those of the other."""
     if not values:
         return []
     connection = session.connection()
     shared, names = tuple(same.values()), tuple(same)
-    rows = len(values[0])
+    width = len(columns)
     if connection.dialect.name != "sqlite":
         # An array for each column is a tenth of the work of a parameter for each value.
         statement = _of_arrays(table, names, columns, end, connection.dialect)
-        return _run(connection, statement, (*shared, *map(_array, values)))
+        arrays = [_array(values[column::width]) for column in range(width)]
+        return _run(connection, statement, (*shared, *arrays))
     found = []
     begin = 0
-    while begin < rows:
-        size = _size(rows - begin, (_MOST_VALUES - len(shared)) // len(columns))
-        of_rows = zip(*(column[begin : begin + size] for column in values), strict=True)
+    while begin < len(values):
+        size = _size((len(values) - begin) // width, (_MOST_VALUES - len(shared)) // width)
         statement = _of_values(table, names, columns, size, end)
-        found += _run(connection, statement, (*shared, *itertools.chain.from_iterable(of_rows)))
-        begin += size
+        found += _run(connection, statement, (*shared, *values[begin : begin + size * width]))
+        begin += size * width
     return found
 
 

@@ -23,8 +23,9 @@ from tests.sqlite import ledger_in
 SERIES = Series("local", "key", "model", "", "model", "", "ok", 200, streamed=False)
 
 
-def entry(number: int, **values: Any) -> Entry:
-    return Entry(SERIES, f"{number}", 1_700_000_000.0 + number, 1, 0, 1, 0.1, 0.0, 1)._replace(**values)
+def add(writer: LedgerWriter, number: int, **values: Any) -> None:
+    entry = Entry(SERIES, f"{number}", 1_700_000_000.0 + number, 1, 0, 1, 0.1, 0.0, 1)._replace(**values)
+    writer.entries.add(entry.series, entry[1:])
 
 
 class Faulty:
@@ -95,9 +96,9 @@ class TestLedgerWriter:
     async def test_a_flush_writes_what_was_added(self, ledger: Ledger) -> None:
         told: list[Costs] = []
         writer = LedgerWriter(ledger, told.append)
-        writer.add(entry(0))
-        writer.add(entry(1, cost=20))
-        writer.add(entry(2, series=replace(SERIES, key=""), cost=300))
+        add(writer, 0)
+        add(writer, 1, cost=20)
+        add(writer, 2, series=replace(SERIES, key=""), cost=300)
         assert writer.waiting == 3
         await ledger.flush()
         assert await ids(ledger) == numbers(3)
@@ -109,10 +110,10 @@ class TestLedgerWriter:
     async def test_it_writes_by_itself(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         writer = LedgerWriter(ledger)
         task = await running(writer, monkeypatch)
-        writer.add(entry(0))
+        add(writer, 0)
         await until(lambda: writer.written == 1)
         task.cancel()
-        writer.add(entry(1))
+        add(writer, 1)
         await writer.close()
         assert await ids(ledger) == numbers(2)
 
@@ -121,7 +122,7 @@ class TestLedgerWriter:
         parts: list[int] = []
         writer = LedgerWriter(ledger, lambda costs: parts.append(costs["key", "local"]))
         for number in range(25):
-            writer.add(entry(number))
+            add(writer, number)
         await writer.flush()
         assert parts == [10, 10, 5]
         assert await ids(ledger) == numbers(25)
@@ -135,10 +136,10 @@ class TestLedgerWriter:
     ) -> None:
         writer = LedgerWriter(ledger)
         faulty.faults = ["refused", "unheard", "refused"]
-        writer.add(entry(0))
+        add(writer, 0)
         with pytest.raises(StoreFailed):
             await writer.flush()
-        writer.add(entry(1))
+        add(writer, 1)
         with caplog.at_level(logging.WARNING):
             task = await running(writer, monkeypatch)
             await until(lambda: writer.written == 2)
@@ -150,14 +151,14 @@ class TestLedgerWriter:
     async def test_who_is_interrupted_writes_nothing_twice(self, ledger: Ledger, faulty: Faulty) -> None:
         told: list[Costs] = []
         writer = LedgerWriter(ledger, told.append)
-        writer.add(entry(0, cost=1))
+        add(writer, 0, cost=1)
         flushing = asyncio.create_task(writer.flush())
         await until(lambda: faulty.calls == 1)
         # From here on the thread writes, whoever waits for it.
         await asyncio.sleep(0)
         flushing.cancel()
         await asyncio.gather(flushing, return_exceptions=True)
-        writer.add(entry(1, cost=20))
+        add(writer, 1, cost=20)
         await writer.flush()
         assert await ids(ledger) == numbers(2)
         assert told == [{("key", "local"): 1}, {("key", "local"): 20}]
@@ -172,10 +173,10 @@ class TestLedgerWriter:
         writer = LedgerWriter(ledger, most_kept=5)
         faulty.hold.clear()
         task = await running(writer, monkeypatch)
-        writer.add(entry(0))
+        add(writer, 0)
         await until(lambda: faulty.calls == 1)
         for number in range(1, 10):
-            writer.add(entry(number))
+            add(writer, number)
         await until(lambda: writer.dropped == 4)
         faulty.faults = ["refused"]
         with caplog.at_level(logging.WARNING):
@@ -192,7 +193,7 @@ class TestLedgerWriter:
     ) -> None:
         writer = LedgerWriter(ledger)
         for number in range(9):
-            writer.add(entry(number, **(bad if number == 4 else {})))
+            add(writer, number, **(bad if number == 4 else {}))
         await writer.flush()
         assert sorted(await ids(ledger)) == [*numbers(4), *numbers(4, first=5)]
         assert (writer.written, writer.dropped, writer.waiting) == (8, 1, 0)
@@ -202,7 +203,7 @@ class TestLedgerWriter:
         self, ledger: Ledger, faulty: Faulty, caplog: pytest.LogCaptureFixture
     ) -> None:
         writer = LedgerWriter(ledger)
-        writer.add(entry(0))
+        add(writer, 0)
         faulty.faults = ["refused"]
         await writer.close()
         assert "the ledger lost 1 entries: the ledger failed: disk full" in caplog.text

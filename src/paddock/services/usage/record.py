@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.orm import Session
 
-from paddock.schemas.usage import Entry, Series, Values
-from paddock.store.bulk import insert_columns, insert_rows
+from paddock.schemas.usage import EACH, Entries, Series
+from paddock.store.bulk import insert_rows, insert_values
 from paddock.store.database import WriteSession
 from paddock.store.ledger_tables import BatchRow, InstanceRow, KeptRow, RequestRow, SpentRow, SumRow
 
@@ -42,7 +42,8 @@ _ADVANCE = text(
 _WRITERS_KEPT = 30 * DAY
 _SERIES = tuple(field.name for field in fields(Series))
 _values_of = attrgetter(*_SERIES)
-_EACH = Entry._fields[1:]
+_AT = EACH.index("at")
+_COUNTED = [EACH.index(name) for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "cost")]
 _SEVERAL = 16
 """Entries of a series that are worth a statement of their own."""
 
@@ -50,8 +51,8 @@ Group = tuple[int, str, str, str, str, str, str]
 """When an hour begins, and `GROUPS`."""
 Sums = dict[Group, list[int]]
 """`MEASURES` of each group."""
-Columns = Sequence[Sequence[Any]]
-"""Entries of a series: the values of each field in turn."""
+Values = Sequence[Any]
+"""Of the entries of a series: `EACH` of the first one, of the second, and so on."""
 Costs = dict[tuple[str, str], int]
 """In billionths of the currency, by key and project."""
 
@@ -85,12 +86,11 @@ class Interval(NamedTuple):
     cost: int
 
 
-def record(session: WriteSession, batch: Batch, entries: Sequence[Values]) -> Costs:
+def record(session: WriteSession, batch: Batch, entries: Entries) -> Costs:
     """Writes the entries, unless that batch was written before; either way returns what they cost."""
-    series = _by_series(entries)
-    sums = _sums_of(series)
+    sums = _sums_of(entries)
     if _is_new(session, batch):
-        _insert(session, series)
+        _insert(session, entries)
         _add(session, sums)
     costs: Costs = {}
     for (_, project, key, *_), found in sums.items():
@@ -147,30 +147,29 @@ def periods(at: int) -> tuple[str, str, str]:
     return TOTAL, day[:7], day
 
 
-def _by_series(entries: Sequence[Values]) -> dict[Series, Columns]:
-    found: defaultdict[Series, list[Values]] = defaultdict(list)
-    for entry in entries:
-        found[entry[0]].append(entry)
-    return {one: list(zip(*of_series, strict=True)) for one, of_series in found.items()}
-
-
-def _insert(session: WriteSession, series: Mapping[Series, Columns]) -> None:
-    rest: list[tuple[Any, ...]] = []
-    for one, (_, *columns) in series.items():
+def _insert(session: WriteSession, entries: Entries) -> None:
+    rest: list[Any] = []
+    for one, values in entries.by_series():
         same = _values_of(one)
-        if len(columns[0]) < _SEVERAL:
-            rest += [same + row for row in zip(*columns, strict=True)]
+        if len(values) < _SEVERAL * len(EACH):
+            for row in _rows(values):
+                rest += (*same, *row)
         else:
             shared = dict(zip(_SERIES, same, strict=True))
-            insert_columns(session, RequestRow.__table__, _EACH, columns, same=shared)
-    insert_rows(session, RequestRow.__table__, _SERIES + _EACH, rest)
+            insert_values(session, RequestRow.__table__, EACH, values, same=shared)
+    insert_values(session, RequestRow.__table__, _SERIES + EACH, rest)
 
 
-def _sums_of(series: Mapping[Series, Columns]) -> Sums:
+def _rows(values: Values) -> Iterator[Values]:
+    return (values[first : first + len(EACH)] for first in range(0, len(values), len(EACH)))
+
+
+def _sums_of(entries: Entries) -> Sums:
     """The entries by hours and groups."""
     sums: Sums = {}
-    for one, columns in series.items():
-        for hour, (_, _, _, prompt, cached, completion, _, _, cost) in _by_hour(columns).items():
+    for one, values in entries.by_series():
+        for hour, of_hour in _by_hour(values).items():
+            prompt, cached, completion, cost = (of_hour[column :: len(EACH)] for column in _COUNTED)
             group = (hour, one.project, one.key, one.model, one.adapter, one.deployment, one.outcome)
             found = sums.setdefault(group, [0] * len(MEASURES))
             added = (len(cost), sum(prompt), sum(cached), sum(completion), sum(cost), 0)
@@ -178,16 +177,16 @@ def _sums_of(series: Mapping[Series, Columns]) -> Sums:
     return sums
 
 
-def _by_hour(columns: Columns) -> dict[int, Columns]:
-    """By the begin of the hour, which of entries that are written together nearly all have in common."""
-    times = columns[2]
+def _by_hour(values: Values) -> Mapping[int, Values]:
+    """By the begin of the hour, which entries that are written together nearly all have in common."""
+    times = values[_AT :: len(EACH)]
     first, last = (int(at) // HOUR * HOUR for at in (min(times), max(times)))
     if first == last:
-        return {first: columns}
-    found: dict[int, list[tuple[Any, ...]]] = {}
-    for entry in zip(*columns, strict=True):
-        found.setdefault(int(entry[2]) // HOUR * HOUR, []).append(entry)
-    return {hour: list(zip(*of_hour, strict=True)) for hour, of_hour in found.items()}
+        return {first: values}
+    found: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in _rows(values):
+        found[int(row[_AT]) // HOUR * HOUR] += row
+    return found
 
 
 def _is_new(session: WriteSession, batch: Batch) -> bool:
