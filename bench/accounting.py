@@ -22,9 +22,9 @@ from bench.servers import Server
 
 BARE, OFF, LEDGER, ON = "relay only", "off", "ledger", "keys, limits, ledger"
 LEAST = 0.9
-TURNS = 2
-SECONDS = 4
-"""Of a load. Whose key has been idle has nothing in hand, which a load of one second would show above all."""
+SECONDS = 10
+"""Of a load, as in `bench.gateway`. Whose key has been idle has nothing in hand, which a load of one second would
+show above all."""
 HOW = (
     f"{relayed.WHAT}. All are started anew in each round: one and the same server is up to a tenth faster or"
     f" slower by where its memory happens to lie. `{OFF}` is `paddock serve` with all but keys, limits and"
@@ -130,16 +130,16 @@ def _keys(data: Path) -> tuple[ApiKey, ApiKey]:
 def _load(engine: Server, them: list[Contestant], folder: Path, turn: int) -> None:
     for kind in KINDS:
         contestants.coalesce(engine, relayed.chunks_at_once(kind))
-        for again in range(TURNS + 1):  # the first one warms up
-            for one in overhead.rotated(them, turn + again):
+        for warm in (False, True):
+            for one in overhead.rotated(them, turn):
                 began = processes.cpu_seconds(one.server)
-                seen = load.run(relayed.measured(one.server, kind, one.key), folder, SECONDS if again else 1)
+                seen = load.run(relayed.measured(one.server, kind, one.key), folder, SECONDS if warm else 1)
                 processes.settle(one.server)
                 length = one.lengths[kind]
                 relayed.check(one.server, kind, seen, length)
                 one.answered += seen.answers
                 one.most += relayed.CONNECTIONS
-                if again:
+                if warm:
                     one.counts[kind] += seen.rate(length) * seen.seconds
                     one.seconds[kind] += seen.seconds
                     one.cpu[kind] += processes.cpu_seconds(one.server) - began
