@@ -23,8 +23,7 @@ from bench.servers import Server
 BARE, OFF, LEDGER, ON = "relay only", "off", "ledger", "keys, limits, ledger"
 LEAST = 0.9
 SECONDS = 10
-"""Of a load, as in `bench.gateway`. Whose key has been idle has nothing in hand, which a load of one second would
-show above all."""
+"""Of a load, as in `bench.gateway`. A short one would show above all that an idle key has nothing in hand."""
 HOW = (
     f"{relayed.WHAT}. All are started anew in each round: one and the same server is up to a tenth faster or"
     f" slower by where its memory happens to lie. `{OFF}` is `paddock serve` with all but keys, limits and"

@@ -14,6 +14,7 @@ from paddock.errors import BudgetSpent, PaddockError, RateLimited, Unavailable
 from paddock.gateway.http import Record, Request
 from paddock.gateway.keyring import Keyring
 from paddock.gateway.ledger import LedgerWriter
+from paddock.gateway.limit_holds import Hold, LaneHold
 from paddock.gateway.limit_lanes import Lane
 from paddock.gateway.limit_plans import Plan
 from paddock.gateway.limit_words import BYTES_PER_TOKEN, prompt_tokens
@@ -221,6 +222,9 @@ class Accounts:
         """
         # As in `admit`, what is done for nearly every request is done here.
         now, add = time.time(), self.ledger.entries.add
+        # Of the last ones, which have it in common.
+        last: Hold | Lane | LaneHold | None = None
+        count = used = paid = answer = 0
         for request, seconds in over:
             record, bill, hold = request.record, request.bill, request.hold
             prompt = cached = completion = cost = 0
@@ -236,15 +240,30 @@ class Accounts:
                         record.cost = cost = bill.price.cost(prompt, cached, completion)
                     first = record.first_token
                     add(series, (request.id, now, prompt, cached, completion, seconds, first, cost))
-                if hold is not None:
-                    hold.end(prompt + completion, cost, completion)
             except Exception:
                 # The others must not go without for that.
                 log.exception("request %s is not accounted for", request.id)
+            if hold is not last:
+                _end(last, used, paid, answer, count)
+                last = hold
+                count = used = paid = 0
+            count += 1
+            used += prompt + completion
+            paid += cost
+            answer = completion
+        _end(last, used, paid, answer, count)
 
     def key(self, project: str, identity: str) -> Key:
         """The key of this id, as it is now; one that is not known has no limits."""
         return self._keyring.by_id(identity) or Key(identity, project)
+
+
+def _end(hold: Hold | Lane | LaneHold | None, tokens: int, cost: int, answer: int, count: int) -> None:
+    if hold is not None:
+        try:
+            hold.end(tokens, cost, answer, count)
+        except Exception:
+            log.exception("limits do not know of %d requests that are over", count)
 
 
 async def admit(request: Request, deployment: Deployment, max_tokens: int | None, answers: int = 1) -> None:

@@ -136,8 +136,8 @@ class Request:
     @property
     def answer_headers(self) -> bytes:
         """Lines that every answer to it has."""
-        lines = b"x-request-id: %b\r\n" % self.id.encode()
-        return lines if self.hold is None else lines + self.hold.headers()
+        limits = b"" if self.hold is None else self.hold.headers()
+        return b"x-request-id: %b\r\n%b" % (self.id.encode(), limits)
 
     async def pieces(self, limit: int) -> AsyncIterator[bytes]:
         """The body in pieces of up to about 400 KB, as it comes if the route is a receiving one.

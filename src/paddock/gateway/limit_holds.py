@@ -54,13 +54,15 @@ class Hold:
             self.reserved = cost
             self._limiter.spend(self._plan, more)
 
-    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
+    def end(self, tokens: int, cost: int, answer: int = 0, count: int = 1) -> None:
         """Settles it: is called once, however the request ended.
 
         Args:
             tokens: of prompt and answer.
             cost: as it will be in the ledger; `Limiter.written` is told of the same.
             answer: tokens of the answer, from which is learned what is usual; 0 teaches nothing.
+            count: requests that are over, to which tokens and cost belong together; of a lane's many may be.
+                `answer` is that of one of them.
         """
         for rate, tick, taken in self._tokens:
             rate.settle(tick, taken, tokens)
@@ -105,11 +107,11 @@ class LaneHold:
             self.reserved = cost
             lane.limiter.spend(lane.plan, more)
 
-    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
+    def end(self, tokens: int, cost: int, answer: int = 0, count: int = 1) -> None:
         """See `Hold.end`."""
         if self.reserved > self._lane.cost:
             self._lane.add(self.reserved - self._lane.cost)
-        self._lane.end(tokens, cost, answer)
+        self._lane.end(tokens, cost, answer, count)
 
     def headers(self) -> bytes:
         """See `Hold.headers`."""

@@ -24,8 +24,6 @@ LEAST = 4
 PARTS = 4
 """A lane takes at most one part of so many of what is in hand."""
 UNLIMITED = 1 << 62
-_LEARNS = 31
-"""Of what requests take one of 32 teaches enough."""
 
 
 class Lane:
@@ -119,19 +117,24 @@ class Lane:
         tokens = min(self.tokens, self.cost // each) if each else self.tokens
         return limit_words.BYTES_PER_TOKEN * tokens
 
-    def end(self, tokens: int, cost: int, answer: int = 0) -> None:
+    def end(self, tokens: int, cost: int, answer: int = 0, count: int = 1) -> None:
         """See `Hold.end`."""
+        plan = self.plan
+        plan.learn(tokens, cost // count, answer)
         if self.given_back:
-            self._end_late(tokens, cost, answer)
+            for tick, rate in zip(self._ticks[len(plan.requests) :], plan.tokens, strict=True):
+                rate.settle(tick, count * self.tokens, tokens)
+            plan.end(count * self.cost, cost, count)
+            self.limiter.freed(plan)
             return
-        self._ended += 1
+        self._ended += count
         self._left_tokens -= tokens
         self._left_cost -= cost
-        if tokens > self.tokens or cost > self.cost or not self._ended & _LEARNS:
-            self._look_back(tokens, cost, answer)
         if self.limiter.waiting:
-            self.plan.give_back()
-            self.limiter.freed(self.plan)
+            plan.give_back()
+            self.limiter.freed(plan)
+        elif self._overdrawn:
+            plan.give_back()
 
     def headers(self) -> bytes:
         """See `Hold.headers`. Answers that are sent in one turn of the event loop say the same."""
@@ -183,22 +186,14 @@ class Lane:
     def _under_way(self) -> int:
         return self.came - self._ended
 
-    def _look_back(self, tokens: int, cost: int, answer: int) -> None:
-        """What requests need is learned from this one, and whether they needed more than they had."""
-        plan, open_yet = self.plan, self._count - self._ended
-        plan.learn(tokens, cost, answer)
-        if (plan.tokens and self._left_tokens < open_yet * self.tokens) or (
-            plan.budgets and self._left_cost < open_yet * self.cost
-        ):
-            plan.give_back()
-
-    def _end_late(self, tokens: int, cost: int, answer: int) -> None:
-        plan = self.plan
-        for tick, rate in zip(self._ticks[len(plan.requests) :], plan.tokens, strict=True):
-            rate.settle(tick, self.tokens, tokens)
-        plan.end(self.cost, cost)
-        plan.learn(tokens, cost, answer)
-        self.limiter.freed(plan)
+    @property
+    def _overdrawn(self) -> bool:
+        """Whether requests needed more than they had."""
+        open_yet = self._count - self._ended
+        return bool(
+            (self.plan.tokens and self._left_tokens < open_yet * self.tokens)
+            or (self.plan.budgets and self._left_cost < open_yet * self.cost)
+        )
 
     def _forget_lines(self) -> None:
         self._lines = b""

@@ -93,10 +93,10 @@ class Plan:
         """What a request needs that says so, at least one of each; a cost of None is the usual one."""
         return tokens or 1, (self.cost.most if cost is None else cost) or 1
 
-    def end(self, reserved: int, cost: int) -> None:
-        """A request is over that had reserved one cost, and has another."""
+    def end(self, reserved: int, cost: int, count: int = 1) -> None:
+        """So many requests are over that together had reserved one cost, and have another."""
         for lease in self.concurrent:
-            lease.move(-1)
+            lease.move(-count)
         for budget in self.budgets:
             budget.move(cost - reserved)
             budget.unwritten += cost
