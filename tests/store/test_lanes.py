@@ -85,6 +85,45 @@ class TestLanes:
             await one.pass_time(10)
             assert (await held(ledger))["key:key-1", "tokens"] == 5_000_010
 
+    async def test_as_many_at_once_as_there_are_places_for(self, ledger: Ledger) -> None:
+        limits = Limits(requests_per_minute=1_000_000, concurrent_requests=2000)
+        async with pair(ledger, limits) as one:
+            by_lanes, under_way = 0, []
+            for number in range(5000):
+                one.clock.now += 0.0002
+                hold = await one.ask(0)
+                assert hold is not None
+                by_lanes += isinstance(hold, Lane)
+                under_way.append(hold)
+                if len(under_way) > number % 40:
+                    under_way.pop(0).end(1, 0)
+            assert by_lanes > 2500
+            while len(under_way) < 2000:
+                hold = await one.ask(len(under_way) % 2)
+                assert hold is not None
+                under_way.append(hold)
+            assert await one.ask(0) is None
+            assert await one.ask(1) is None
+            for hold in under_way:
+                hold.end(1, 0)
+            await one.pass_time(10)
+            assert (await held(ledger))["key:key-1", "requests"] == len(one.let_through)
+            assert [await one.ask(1) is not None for _ in range(2001)] == [True] * 2000 + [False]
+
+    async def test_several_that_end_together_are_as_many_that_end(self, ledger: Ledger) -> None:
+        async with pair(ledger, Limits(tokens_per_minute=100_000_000, budget=10**12)) as one:
+            first = await lane(one, tokens=100)
+            for _ in range(6):
+                assert await lane(one, tokens=100) is first
+            first.end(30, 60, answer=5, count=3)
+            first.limiter.plan(one.key, NONE).give_back()
+            assert first.given_back
+            first.end(30, 60, answer=5, count=3)
+            first.end(10, 20)
+            await one.pass_time(10)
+            assert (await held(ledger))["key:key-1", "tokens"] == 70
+            assert (await held(ledger))["key:key-1", "budget"] == 140
+
     async def test_what_remains_is_said_anew_in_each_turn_of_the_loop(self, ledger: Ledger) -> None:
         async with pair(ledger, Limits(requests_per_minute=1_000_000)) as one:
             said = []

@@ -147,7 +147,7 @@ class Accounts:
         if not bill.limited:
             return None
         if max_tokens is not None:
-            # What is done for nearly every request is done here: each call is a tenth of what it costs.
+            # Nearly all requests go this way, and each call on it costs a tenth of what they all cost now.
             lane = bill.lane
             if (
                 len(request.body) + BYTES_PER_TOKEN * max_tokens * answers <= bill.room
@@ -220,7 +220,7 @@ class Accounts:
         Args:
             over: with the seconds that each took.
         """
-        # As in `admit`, what is done for nearly every request is done here.
+        # As in `admit`, no more is called than must be.
         now, add = time.time(), self.ledger.entries.add
         # Of the last ones, which have it in common.
         last: Hold | Lane | LaneHold | None = None

@@ -92,7 +92,7 @@ class Entries:
         self._values[series] += values
 
     def by_series(self) -> Iterable[tuple[Series, Sequence[Any]]]:
-        """The values of all entries of each series, `EACH` after `EACH`."""
+        """The values of all entries of each series that has some, `EACH` after `EACH`."""
         return self._values.items()
 
     def take(self, count: int) -> Entries:
@@ -112,9 +112,13 @@ class Entries:
         return taken
 
     def drop_oldest(self, count: int) -> int:
-        """Forgets so many, and those that came in the same moment as the last of them. Returns how many."""
+        """Forgets so many of those that are there, and what came in the same moment as the last of them.
+        Returns how many.
+        """
         before = len(self)
         times = sorted(itertools.chain.from_iterable(one[_AT::_WIDTH] for one in self._values.values()))
-        for values in self._values.values():
+        for series, values in list(self._values.items()):
             del values[: bisect_right(values[_AT::_WIDTH], times[count - 1]) * _WIDTH]
+            if not values:
+                del self._values[series]
         return before - len(self)

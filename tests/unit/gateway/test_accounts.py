@@ -9,6 +9,7 @@ from paddock.errors import RateLimited
 from paddock.gateway.accounts import Accounts, admit
 from paddock.gateway.http import Request
 from paddock.gateway.keyring import ChangedKeys, Keyring
+from paddock.gateway.limit_lanes import Lane
 from paddock.gateway.metrics import Metrics
 from paddock.gateway.nobody import unsent
 from paddock.inference.deployment import Deployment
@@ -39,10 +40,14 @@ class Case:
     def limit_project(self, limits: Limits) -> None:
         self._keyring.follow(ChangedKeys([], [Project("team", limits, 0.0)]))
 
-    async def ask(self, key: Key, deployment: Deployment = FOAL) -> Request:
+    async def begin(self, key: Key, most: int | None = 10, deployment: Deployment = FOAL) -> Request:
         request = unsent("/v1/chat/completions")
         request.key, request.accounts = key, self.accounts
-        await admit(request, deployment, 10)
+        await admit(request, deployment, most)
+        return request
+
+    async def ask(self, key: Key, deployment: Deployment = FOAL) -> Request:
+        request = await self.begin(key, deployment=deployment)
         self.accounts.settle([(request, 0.1)])
         return request
 
@@ -101,8 +106,31 @@ class TestAdmit:
             seen.append(request.bill.answered.model)
         assert seen == ["foal", "mare", "mare"]
 
+    async def test_who_needs_no_more_than_the_last_one_asks_nobody(
+        self, case: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        case.limit(Limits(10**6, 10**9, 10**5, 10**15))
+        for _ in range(2):  # the first one comes by no lane yet
+            last = await case.ask(case.key)
+        assert isinstance(last.hold, Lane)
+        asked: list[int] = []
+        monkeypatch.setattr(Accounts, "_by_limits", lambda *_: asked.append(1))
+        assert (await case.ask(case.key)).hold is last.hold
+        assert not asked
+        last.hold.plan.give_back()
+        assert (await case.ask(case.key)).hold is None
+        assert asked
+
 
 class TestSettle:
+    async def test_each_has_what_it_needs_and_leaves_nothing(self, case: Case) -> None:
+        case.limit(Limits(10**6, 10**9, 10**5, 10**15))
+        over = [(await case.begin(case.key, most), 0.1) for most in (10, 10, 5000, 10, None, 5000, 10, 10)]
+        plan = over[0][0].bill.plan  # type: ignore[union-attr]
+        case.accounts.settle(over)
+        plan.give_back()
+        assert [lease.used for lease in (*plan.concurrent, *plan.budgets)] == [0, 0]
+
     async def test_one_that_fails_keeps_nobody_else_from_it(
         self, case: Case, caplog: pytest.LogCaptureFixture
     ) -> None:
