@@ -135,6 +135,17 @@ class TestUpdate:
         error = (await own.ask("PATCH", "/deployments/one", body, 400))["error"]
         assert error["param"] == param
 
+    @pytest.mark.parametrize("name", ["context_length", "per_worker", "slots", "threads"])
+    async def test_numbers_that_no_database_takes(self, own: OwnApi, name: str) -> None:
+        before = await own.deploy("one")
+        for method, path, more in (
+            ("PATCH", "/deployments/one", {}),
+            ("POST", "/deployments", {"model": before["model"], "name": "two"}),
+        ):
+            error = (await own.ask(method, path, {name: 2**70, **more}, 400))["error"]
+            assert error["param"] == name
+            assert "at most 2147483647" in error["message"]
+
     async def test_not_while_it_is_deleted(self, own: OwnApi) -> None:
         await own.deploy("one")
         assert (await own.ask("DELETE", "/deployments/one"))["status"] == "deleting"
