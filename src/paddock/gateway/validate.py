@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -75,6 +76,18 @@ def parse_unkept(adapter: TypeAdapter[Body], body: bytes) -> Body:
     """
     try:
         return adapter.validate_json(body)
+    except ValidationError as error:
+        raise _explain(error, adapter) from None
+
+
+def checked(adapter: TypeAdapter[Body], fields: Mapping[str, Any]) -> Body:
+    """What the adapter makes of fields that are parsed already.
+
+    Raises:
+        InvalidRequest: one is of a wrong type or out of range.
+    """
+    try:
+        return adapter.validate_python(fields)
     except ValidationError as error:
         raise _explain(error, adapter) from None
 

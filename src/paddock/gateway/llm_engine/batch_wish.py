@@ -16,7 +16,14 @@ from paddock.schemas.hardware import HardwareType
 from paddock.services.batches.content import PROMPTS, Fault, Requests, check_fields, prompt_fault
 
 JSON = dict[str, Any]
+MODEL = "model_config.model"
 _QUANTIZE = ("quantization", "dtype")
+_RENAMED = (
+    ("context_length", "max_context_length"),
+    ("context_length", "max_model_len"),
+    ("slots", "max_num_seqs"),
+)
+"""Fields of `CreateDeployment`, and those of `model_config` that say the same, the older one first."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +31,12 @@ class Wished:
     """
     Attributes:
         fields: of `CreateDeployment`.
+        names: what these are called in the body.
         apart: whether they say more than which model.
     """
 
     fields: JSON
+    names: Mapping[str, str]
     apart: bool
 
 
@@ -43,11 +52,10 @@ def wished(given: JSON, config: JSON, types: Mapping[str, HardwareType]) -> Wish
     """
     _refuse(given, config)
     more: JSON = {}
-    length = config.get("max_context_length") or config.get("max_model_len")
-    if length is not None:
-        more["context_length"] = length
-    if config.get("max_num_seqs") is not None:
-        more["slots"] = config["max_num_seqs"]
+    names = {"model": MODEL, "min_workers": "data_parallelism"}
+    for name, theirs in _RENAMED:
+        if name not in more and config.get(theirs) is not None:
+            more[name], names[name] = config[theirs], f"model_config.{theirs}"
     if (kind := weights_type({name: config[name] for name in _QUANTIZE if name in config})) is not None:
         more["quantize"] = kind
     shards = max(config.get("num_shards", 1), config.get("tensor_parallel_size", 1))
@@ -56,8 +64,8 @@ def wished(given: JSON, config: JSON, types: Mapping[str, HardwareType]) -> Wish
     if hardware is not None:
         more["hardware_type"] = hardware
     if "checkpoint_path" in config:
-        more["model"] = config["checkpoint_path"]
-    return Wished({"model": config["model"], **more}, bool(more))
+        more["model"], names["model"] = config["checkpoint_path"], "model_config.checkpoint_path"
+    return Wished({"model": config["model"], **more}, names, bool(more))
 
 
 def check_content(content: Any, *, takes_requests: bool) -> None:

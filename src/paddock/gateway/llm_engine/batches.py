@@ -12,9 +12,9 @@ from paddock.errors import Conflict, InvalidRequest, ModelNotFound, UnsupportedP
 from paddock.gateway.app import Route
 from paddock.gateway.http import Request, Response
 from paddock.gateway.llm_engine.batch_views import view
-from paddock.gateway.llm_engine.batch_wish import Wished, check_content, refuse_unknown, wished
+from paddock.gateway.llm_engine.batch_wish import MODEL, Wished, check_content, refuse_unknown, wished
 from paddock.gateway.llm_engine.errors import own_fields
-from paddock.gateway.validate import parse_whole
+from paddock.gateway.validate import checked, parse_whole
 from paddock.gateway.visible import require, visible
 from paddock.inference.routing import Directory
 from paddock.schemas.jobs import Dialect, Job
@@ -40,13 +40,7 @@ _V1: TypeAdapter[Body] = TypeAdapter(CreateBatchCompletionsV1Request)
 _V2: TypeAdapter[Body] = TypeAdapter(CreateBatchCompletionsV2Request)
 _UPDATE = TypeAdapter(UpdateBatchCompletionsV2Request)
 _OURS: tuple[Dialect, ...] = ("llm_engine.v1", "llm_engine.v2")
-_MODEL = "model_config.model"
-_NAMES = {
-    "model": "model_config.checkpoint_path",
-    "context_length": "model_config.max_context_length",
-    "slots": "model_config.max_num_seqs",
-    "min_workers": "data_parallelism",
-}
+_DEPLOYMENT = TypeAdapter(CreateDeployment)
 _EXAMPLE = {
     "content": {"prompts": ["The capital of France is"], "max_new_tokens": 8, "temperature": 0},
     "output_data_path": "capitals.json",
@@ -161,35 +155,34 @@ class _Version:
             except ModelNotFound:
                 pass
             except InvalidRequest as error:
-                raise InvalidRequest(error.message, param=_MODEL, code=error.code) from None
+                raise InvalidRequest(error.message, param=MODEL, code=error.code) from None
             else:
                 if found.stopped:
                     raise InvalidRequest(
-                        f"{_MODEL}: {found.name!r} is stopped on purpose: start it first, or ask another",
-                        param=_MODEL,
+                        f"{MODEL}: {found.name!r} is stopped on purpose: start it first, or ask another",
+                        param=MODEL,
                         code="model_stopped",
                     )
                 if not found.generates:
-                    raise UnsupportedParameter(
-                        f"{_MODEL}: {found.name!r} makes embeddings only", param=_MODEL
-                    )
+                    raise UnsupportedParameter(f"{MODEL}: {found.name!r} makes embeddings only", param=MODEL)
                 if found.engine == "attached" and replicas > 1:
                     raise UnsupportedParameter(
                         f"data_parallelism must be 1: {found.name!r} is a server that somebody else runs",
                         param="data_parallelism",
                     )
                 return found.name if found.engine == "attached" else ""
-        asked = CreateDeployment(**wish.fields, min_workers=replicas, max_workers=replicas)
         known, tuned = await self._platform.store.read(lambda session: known_here(session, key.project))
-        names = _NAMES if "checkpoint_path" in wish.fields else {**_NAMES, "model": _MODEL}
         try:
-            with own_fields(names):
+            with own_fields(wish.names):
+                asked = checked(
+                    _DEPLOYMENT, {**wish.fields, "min_workers": replicas, "max_workers": replicas}
+                )
                 planned = await in_thread(lambda: plan_wish(self._platform, known, asked, tuned))
         except ModelNotFound as error:
-            raise InvalidRequest(error.message, param=_MODEL, code=error.code) from None
+            raise InvalidRequest(error.message, param=MODEL, code=error.code) from None
         require(key, planned.model)
         if not planned.facts["generates"]:
-            raise UnsupportedParameter(f"{_MODEL}: {planned.model!r} makes embeddings only", param=_MODEL)
+            raise UnsupportedParameter(f"{MODEL}: {planned.model!r} makes embeddings only", param=MODEL)
         return ""
 
     async def _accept(
