@@ -38,6 +38,11 @@ class TestInserting:
         assert sorted(await ledger.write(work)) == [(tick,) for tick in range(40)]
         assert await written(ledger) == dict.fromkeys(range(40), 1)
 
+    async def test_half_a_row_is_refused(self, ledger: Ledger) -> None:
+        with pytest.raises(ValueError, match="3 values are no rows of 2"):
+            await ledger.write(lambda session: insert_values(session, TABLE, COLUMNS, [1, 2, 3], same=SAME))
+        assert await written(ledger) == {}
+
 
 class TestOneRow:
     FOUND = OneRow(

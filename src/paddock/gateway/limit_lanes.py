@@ -108,8 +108,8 @@ class Lane:
         return more > 0
 
     def room(self, each: int) -> int:
-        """Of a request that this is enough for: its length in bytes, and as much for the answer's tokens as
-        the prompt's have.
+        """How large a request may be: the bytes of its body, and `BYTES_PER_TOKEN` for each token that its
+        answers may have.
 
         Args:
             each: what a token costs at most.

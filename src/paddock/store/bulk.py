@@ -77,7 +77,13 @@ def insert_values(
     *,
     same: Mapping[str, Any] = _NOTHING,
 ) -> list[tuple[Any, ...]]:
-    """`insert_rows` of rows of which the values of the one stand after those of the other."""
+    """`insert_rows` of rows of which the values of the one stand after those of the other.
+
+    Raises:
+        ValueError: the last row is shorter than the others.
+    """
+    if len(values) % len(columns):
+        raise ValueError(f"{len(values)} values are no rows of {len(columns)}")
     if not values:
         return []
     connection = session.connection()
