@@ -47,8 +47,8 @@ class Contestant:
         lengths: bytes of an answer of each kind.
         answered: whole answers so far.
         most: as many more may have been under way at the ends of loads, each with a row.
-        counts, seconds, cpu: of each kind, answers that count for its rate, how long it was loaded, and the
-            seconds of CPU time that the server's processes used meanwhile.
+        rates, cpu: of each kind, answers a second, and microseconds of CPU time that the server's processes
+            used for an answer.
     """
 
     server: Server
@@ -57,14 +57,13 @@ class Contestant:
     lengths: Mapping[str, int]
     answered: int = 2
     most: int = 0
-    counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
-    cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    rates: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
 class Figures:
-    """Of one contestant in all rounds, by kind: answers a second, and microseconds of CPU time an answer."""
+    """Of one contestant in all rounds, by kind: as of a `Contestant`."""
 
     rates: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     cpu: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
@@ -139,17 +138,17 @@ def _load(engine: Server, them: list[Contestant], folder: Path, turn: int) -> No
                 one.answered += seen.answers
                 one.most += relayed.CONNECTIONS
                 if warm:
-                    one.counts[kind] += seen.rate(length) * seen.seconds
-                    one.seconds[kind] += seen.seconds
-                    one.cpu[kind] += processes.cpu_seconds(one.server) - began
+                    one.rates[kind] = rate = seen.rate(length)
+                    used = processes.cpu_seconds(one.server) - began
+                    one.cpu[kind] = 1e6 * used / (rate * seen.seconds)
 
 
 def _note(them: list[Contestant], figures: Mapping[str, Figures]) -> None:
     for one in them:
         noted = figures[one.server.name]
         for kind in KINDS:
-            noted.rates[kind].append(one.counts[kind] / one.seconds[kind])
-            noted.cpu[kind].append(1e6 * one.cpu[kind] / one.counts[kind])
+            noted.rates[kind].append(one.rates[kind])
+            noted.cpu[kind].append(one.cpu[kind])
         rates = ", ".join(f"{kind} {noted.rates[kind][-1]:,.0f}/s" for kind in KINDS)
         print(f"({one.server.name}: {rates})", file=sys.stderr)
 

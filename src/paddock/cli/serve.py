@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from paddock import settings as settings_module
+from paddock.schemas.bounds import INT32
 
 
 @click.command()
@@ -33,7 +34,7 @@ from paddock import settings as settings_module
     " PADDOCK_ATTACH_KEY_<NAME>. Repeatable.",
 )
 @click.option("--embeddings/--no-embeddings", default=None, help="Let local models answer /embeddings too.")
-@click.option("--context-length", type=click.IntRange(min=1), help="Tokens of context for a request.")
+@click.option("--context-length", type=click.IntRange(1, INT32), help="Tokens of context for a request.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer requests.  [default: 1]")
 @click.option(
     "--database-url", metavar="URL", help="PostgreSQL for the store, instead of SQLite in the data folder."

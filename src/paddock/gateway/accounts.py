@@ -46,7 +46,6 @@ class Bill:
 
     Attributes:
         plan: its limits.
-        limited: whether there are any.
         base, of: the deployment that serves it and what that was serving when this was made.
         adapted: the same deployment if an adapter of it is asked.
         prompt_each, answer_each: what a token costs at most, in billionths of the currency.
@@ -56,7 +55,6 @@ class Bill:
     """
 
     plan: Plan
-    limited: bool
     base: Deployment
     of: str
     adapted: Deployment | None
@@ -144,10 +142,10 @@ class Accounts:
         if bill.adapted is not deployment.base or bill.of is not bill.base.model:
             bill = self._new_bill(request, deployment)
         request.bill = bill
-        if not bill.limited:
+        if not bill.plan.slices:
             return None
         if max_tokens is not None:
-            # Nearly all requests go this way, and each call on it costs a tenth of what they all cost now.
+            # Nearly all requests go this way, on which calls would cost more than all else.
             lane = bill.lane
             if (
                 len(request.body) + BYTES_PER_TOKEN * max_tokens * answers <= bill.room
@@ -204,8 +202,7 @@ class Accounts:
         # Rounded up: what an answer really costs is exact.
         each = -(-price.prompt // MILLION), -(-price.completion // MILLION)
         streamed = replace(answered, streamed=True)
-        limited, adapted = bool(plan.slices), deployment.base
-        bill = Bill(plan, limited, base, base.model, adapted, price, *each, answered, streamed)
+        bill = Bill(plan, base, base.model, deployment.base, price, *each, answered, streamed)
         if len(self._bills) >= _REMEMBERED:
             self._bills.clear()
         bills = self._bills.setdefault(request.job or key.id, {})

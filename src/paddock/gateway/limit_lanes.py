@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paddock.gateway.limits import Limiter
 
 MOST = 2048
-"""Requests that a lane is for: those under way when it gives way to the next one are settled one by one."""
+"""Requests that a lane is for: those under way when it gives way are settled by the limits themselves."""
 NEAR = 0.05
 """Seconds for which a lane is not worth it."""
 LEAST = 4
@@ -42,16 +42,15 @@ class Lane:
     __slots__ = (
         "_count",
         "_ended",
-        "_later",
         "_left_cost",
         "_left_tokens",
         "_lines",
+        "_opened",
         "_others",
         "_places",
         "_template",
         "_ticks",
         "_told",
-        "_unused",
         "cost",
         "given_back",
         "limiter",
@@ -74,9 +73,9 @@ class Lane:
         self.given_back = False
         self._count = count
         self._places = places
-        self.requests = min(count, places)
-        self._later = count - self.requests
-        self.seen = self._ended = self._unused = 0
+        # So many were let come until now, `requests` of which have not.
+        self._opened = self.requests = places
+        self.seen = self._ended = 0
         # Of what was taken, beyond what requests that are over did use.
         self._left_tokens = count * self.tokens
         self._left_cost = count * self.cost
@@ -98,13 +97,13 @@ class Lane:
     @property
     def came(self) -> int:
         """Requests that came by it."""
-        return self._count - self.requests - self._later - self._unused
+        return self._opened - self.requests
 
     def reopen(self) -> bool:
         """Lets as many more come as there is a place for. Whether there is one."""
-        more = min(self._later, self._places - self.requests - self._under_way)
+        more = min(self._count - self._opened, self._places - self.requests - self._under_way)
         self.requests += more
-        self._later -= more
+        self._opened += more
         return more > 0
 
     def room(self, each: int) -> int:
@@ -179,8 +178,7 @@ class Lane:
         for budget in plan.budgets:
             budget.move(self._under_way * self.cost - self._left_cost)
         self.tell_budgets()
-        self._unused = self._count - self.came
-        self.requests = self._later = 0
+        self._opened, self.requests = self.came, 0
 
     @property
     def _under_way(self) -> int:

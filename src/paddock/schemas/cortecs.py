@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
+from paddock.schemas.bounds import INT32
+
 DEFAULT_CONTEXT_LENGTH = 32_000
 """Tokens of context for an instance when none are asked for, if the model has as many."""
 DEFAULT_BILLING_INTERVAL = "per_minute"
@@ -20,7 +22,6 @@ DEFAULT_NUM_WORKERS = 1
 MOST_WORKERS = 64
 NUM_STEPS = 5
 """Steps from queued to ready: queued, reserving hardware, fetching weights, loading, ready."""
-_INT32 = 2**31 - 1
 
 BillingInterval = Literal["per_minute", "per_hour"]
 InstanceState = Literal["pending", "running", "stopped"]
@@ -268,7 +269,7 @@ class StartInstanceRequest(_Request):
     context_length: int | None = Field(
         default=None,
         ge=1,
-        le=_INT32,
+        le=INT32,
         description="Tokens of context; by default the smaller of 32,000 and the model's own.",
     )
     billing_interval: BillingInterval | None = Field(

@@ -13,11 +13,10 @@ from typing import Annotated, Any, Literal, Required
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from paddock.schemas.bounds import INT32
+
 # Unknown fields are kept: whether an engine takes one is for the engine's parameter table to say.
 _WIRE = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-
-INT32 = 2**31 - 1
-"""Larger numbers of tokens wrap around in engines, unnoticed."""
 
 TokenId = Annotated[int, Field(ge=0, le=INT32)]
 # A list stops at its first fault: a million of them would take half a minute to report.

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from paddock.schemas.bounds import INT32
+
 DeploymentStatus = Literal["pending", "starting", "ready", "asleep", "failed", "stopped", "deleting"]
 ReplicaState = Literal[
     "queued", "reserving", "fetching", "loading", "ready", "draining", "ending", "stopped", "failed"
 ]
 MOST_WORKERS = 1000
-_INT32 = 2**31 - 1
-"""The most of what has no other limit: databases and engines take no larger numbers."""
 MOST_NAME = 128
 NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._/:@-]{0,126}[A-Za-z0-9])?"
 """A deployment's name: it may look like a model's, `org/name`, and stands in URLs."""
@@ -128,20 +128,20 @@ class CreateDeployment(_Wire):
     name: str | None = Field(default=None, description="By default the model's.")
     engine: str | None = None
     hardware_type: str | None = Field(default=None, description="By default the one recommended.")
-    context_length: int | None = Field(default=None, ge=1, le=_INT32)
+    context_length: int | None = Field(default=None, ge=1, le=INT32)
     min_workers: int = Field(default=1, ge=0, le=MOST_WORKERS)
     max_workers: int | None = Field(
         default=None, ge=0, le=MOST_WORKERS, description="By default min_workers, at least 1."
     )
-    per_worker: int | None = Field(default=None, ge=1, le=_INT32)
+    per_worker: int | None = Field(default=None, ge=1, le=INT32)
     idle_timeout: float | None = Field(default=None, ge=0)
     quantize: Literal["F16", "BF16", "Q8_0"] | None = Field(
         default=None, description="Type of the loaded weights; by default the checkpoint's own."
     )
     slots: int | None = Field(
-        default=None, ge=1, le=_INT32, description="Requests that one engine decodes at once."
+        default=None, ge=1, le=INT32, description="Requests that one engine decodes at once."
     )
-    threads: int | None = Field(default=None, ge=1, le=_INT32)
+    threads: int | None = Field(default=None, ge=1, le=INT32)
     embeddings: bool | None = None
     labels: dict[str, str] | None = None
 
@@ -154,14 +154,14 @@ class UpdateDeployment(_Wire):
     model: str | None = Field(default=None, min_length=1)
     engine: str | None = None
     hardware_type: str | None = None
-    context_length: int | None = Field(default=None, ge=1, le=_INT32)
+    context_length: int | None = Field(default=None, ge=1, le=INT32)
     min_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
     max_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
-    per_worker: int | None = Field(default=None, ge=1, le=_INT32)
+    per_worker: int | None = Field(default=None, ge=1, le=INT32)
     idle_timeout: float | None = Field(default=None, ge=0)
     quantize: Literal["F16", "BF16", "Q8_0"] | None = None
-    slots: int | None = Field(default=None, ge=1, le=_INT32)
-    threads: int | None = Field(default=None, ge=1, le=_INT32)
+    slots: int | None = Field(default=None, ge=1, le=INT32)
+    threads: int | None = Field(default=None, ge=1, le=INT32)
     embeddings: bool | None = None
     labels: dict[str, str] | None = None
 

@@ -60,8 +60,8 @@ class Entry(NamedTuple):
 
 EACH = Entry._fields[1:]
 """What each entry of a series has for itself."""
+AT = EACH.index("at")
 _WIDTH = len(EACH)
-_AT = EACH.index("at")
 
 
 class Entries:
@@ -81,8 +81,8 @@ class Entries:
 
     def __iter__(self) -> Iterator[Entry]:
         for series, values in self._values.items():
-            for first in range(0, len(values), _WIDTH):
-                yield Entry(series, *values[first : first + _WIDTH])
+            for row in rows_of(values):
+                yield Entry(series, *row)
 
     def add(self, series: Series, values: tuple[str, float, int, int, int, float, float, int]) -> None:
         """
@@ -116,9 +116,14 @@ class Entries:
         Returns how many.
         """
         before = len(self)
-        times = sorted(itertools.chain.from_iterable(one[_AT::_WIDTH] for one in self._values.values()))
+        times = sorted(itertools.chain.from_iterable(one[AT::_WIDTH] for one in self._values.values()))
         for series, values in list(self._values.items()):
-            del values[: bisect_right(values[_AT::_WIDTH], times[count - 1]) * _WIDTH]
+            del values[: bisect_right(values[AT::_WIDTH], times[count - 1]) * _WIDTH]
             if not values:
                 del self._values[series]
         return before - len(self)
+
+
+def rows_of(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """`EACH` of every entry of a series, of which the values stand one after the other."""
+    return (values[first : first + _WIDTH] for first in range(0, len(values), _WIDTH))

@@ -70,6 +70,7 @@ class TestExitCodes:
             (["nonsense"], "No such command"),
             (["models", "--nonsense"], "No such option"),
             (["chat", "--temperature", "3"], "not in the range"),
+            (["serve", "--context-length", str(2**31)], "not in the range"),
             (["complete", "--max-tokens", "0", "x"], "not in the range"),
         ],
     )

@@ -10,8 +10,8 @@ from pydantic import Field, TypeAdapter
 
 from paddock.errors import InvalidRequest, UnsupportedParameter
 from paddock.gateway.validate import parse_whole
+from paddock.schemas.bounds import INT32
 from paddock.schemas.llm_engine import CreateLLMEndpointRequest, UpdateLLMEndpointRequest
-from paddock.schemas.openai import INT32
 from paddock.schemas.own import MOST_WORKERS
 
 JSON = dict[str, Any]

@@ -25,8 +25,8 @@ from paddock.gateway.validate import parse_unkept
 from paddock.inference import relay
 from paddock.inference.relay import EngineRefused, StreamOutcome
 from paddock.inference.routing import Deployment, Routes
+from paddock.schemas.bounds import INT32
 from paddock.schemas.llm_engine import CompletionStreamV1Request, CompletionSyncV1Request
-from paddock.schemas.openai import INT32
 
 JSON = dict[str, Any]
 Body = CompletionSyncV1Request | CompletionStreamV1Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.orm import Session
 
-from paddock.schemas.usage import EACH, Entries, Series
+from paddock.schemas.usage import AT, EACH, Entries, Series, rows_of
 from paddock.store.bulk import insert_rows, insert_values
 from paddock.store.database import WriteSession
 from paddock.store.ledger_tables import BatchRow, InstanceRow, KeptRow, RequestRow, SpentRow, SumRow
@@ -42,7 +42,6 @@ _ADVANCE = text(
 _WRITERS_KEPT = 30 * DAY
 _SERIES = tuple(field.name for field in fields(Series))
 _values_of = attrgetter(*_SERIES)
-_AT = EACH.index("at")
 _COUNTED = [EACH.index(name) for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "cost")]
 _SEVERAL = 16
 """Entries of a series that are worth a statement of their own."""
@@ -152,16 +151,12 @@ def _insert(session: WriteSession, entries: Entries) -> None:
     for one, values in entries.by_series():
         same = _values_of(one)
         if len(values) < _SEVERAL * len(EACH):
-            for row in _rows(values):
+            for row in rows_of(values):
                 rest += (*same, *row)
         else:
             shared = dict(zip(_SERIES, same, strict=True))
             insert_values(session, RequestRow.__table__, EACH, values, same=shared)
     insert_values(session, RequestRow.__table__, _SERIES + EACH, rest)
-
-
-def _rows(values: Values) -> Iterator[Values]:
-    return (values[first : first + len(EACH)] for first in range(0, len(values), len(EACH)))
 
 
 def _sums_of(entries: Entries) -> Sums:
@@ -179,13 +174,13 @@ def _sums_of(entries: Entries) -> Sums:
 
 def _by_hour(values: Values) -> Mapping[int, Values]:
     """By the begin of the hour, which entries that are written together nearly all have in common."""
-    times = values[_AT :: len(EACH)]
+    times = values[AT :: len(EACH)]
     first, last = (int(at) // HOUR * HOUR for at in (min(times), max(times)))
     if first == last:
         return {first: values}
     found: defaultdict[int, list[Any]] = defaultdict(list)
-    for row in _rows(values):
-        found[int(row[_AT]) // HOUR * HOUR] += row
+    for row in rows_of(values):
+        found[int(row[AT]) // HOUR * HOUR] += row
     return found
 
 
